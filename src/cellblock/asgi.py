@@ -1,0 +1,216 @@
+"""HTTP in, answers and event streams out: proves who asks, runs the operation, and notices clients that go away."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import structlog
+
+from cellblock import tool_results
+from cellblock.clock import Clock
+from cellblock.errors import CellblockError, Internal
+from cellblock.http_body import Bodies, ClientGone, Place, Receive
+from cellblock.key_ring import KeyRing
+from cellblock.model import Interpreter, Page, Session, now
+from cellblock.requests import (
+    CreateInterpreter,
+    DeleteInterpreter,
+    GetInterpreter,
+    GetSession,
+    Invoke,
+    ListInterpreters,
+    ListSessions,
+    OperationRequest,
+    StartSession,
+    StopSession,
+)
+from cellblock.service import Caller, Delivery, Service
+from cellblock.wire import encoding, eventstream
+from cellblock.wire.encoding import Context, Response
+from cellblock.wire.head import Head, read_head
+from cellblock.wire.operations import Match, match
+from cellblock.wire.signature import Authorization, body_digest, read_authorization, verify
+from cellblock.wire.validation import parse
+
+LARGE_BYTES = 256 * 1024  # from here on, hashing, parsing and encoding leave the event loop
+HEALTH_PATH = "/ping"
+ATTEMPT_HEADER = "amz-sdk-request"
+LONGEST_RETRY_SECONDS = 8.5
+
+Scope = MutableMapping[str, Any]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Method = Callable[[Service, Caller, Any], Awaitable[Interpreter | Session | Page[Any]]]
+ResultT = TypeVar("ResultT")
+
+_METHODS: dict[type[OperationRequest], Method] = {
+    CreateInterpreter: Service.create_interpreter,
+    GetInterpreter: Service.get_interpreter,
+    ListInterpreters: Service.list_interpreters,
+    DeleteInterpreter: Service.delete_interpreter,
+    StartSession: Service.start_session,
+    StopSession: Service.stop_session,
+    GetSession: Service.get_session,
+    ListSessions: Service.list_sessions,
+}
+
+_log = structlog.get_logger("cellblock.request")
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """One request on its way, with what its log line says."""
+
+    receive: Receive
+    arrived_at: float
+    request_id: str = field(default_factory=lambda: str(uuid4()))
+    facts: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Signed:
+    """The head of a request whose signature waits for the body."""
+
+    head: Head
+    matched: Match
+    authorization: Authorization
+    secret: str
+
+    def prove_and_parse(self, body: bytes) -> tuple[OperationRequest, str]:
+        """Nothing of the body is believed before its signature is."""
+        digest = body_digest(body)
+        verify(self.head, self.authorization, secret=self.secret, body_sha256=digest)
+        return parse(self.matched, self.head, body), digest
+
+
+class Application:
+    """The ASGI application of a service."""
+
+    def __init__(self, *, service: Service, keys: KeyRing, clock: Clock, max_large_bodies: int) -> None:
+        self._service = service
+        self._keys = keys
+        self._clock = clock
+        self._bodies = Bodies(max_large_bodies)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI: one connection's request."""
+        if scope["type"] != "http":
+            raise NotImplementedError(f"ASGI scope {scope['type']}")
+        if scope["path"] == HEALTH_PATH:
+            await _send(send, self._health())
+            return
+        exchange = _Exchange(receive, self._clock.now())
+        started = time.perf_counter()
+        try:
+            response = await self._answer(scope, exchange)
+        except ClientGone:
+            _log.info("client went away", request_id=exchange.request_id, **exchange.facts)
+            return
+        await _send(send, response)
+        seconds = time.perf_counter() - started
+        _log.info("request", request_id=exchange.request_id, status=response.status, ms=round(seconds * 1000, 2), **exchange.facts)
+
+    def _health(self) -> Response:
+        body = {"status": "Healthy", "sessions": self._service.live_count}
+        return Response(200, {"Content-Type": "application/json"}, json.dumps(body).encode())
+
+    async def _answer(self, scope: Scope, exchange: _Exchange) -> Response:
+        """The response, an error's too; raises ClientGone alone."""
+        try:
+            head = read_head(scope["method"], scope["raw_path"], scope["query_string"], scope["headers"])
+            matched = match(head)
+            exchange.facts["operation"] = matched.operation.name
+            return await self._operate(head, matched, exchange)
+        except (ClientGone, asyncio.CancelledError):
+            raise
+        except CellblockError as error:
+            return _refusal(error, exchange)
+        except Exception:
+            _log.exception("request failed", request_id=exchange.request_id, **exchange.facts)
+            return _refusal(
+                Internal(f"the request failed; the server's log has the cause under request id {exchange.request_id}"), exchange
+            )
+
+    async def _operate(self, head: Head, matched: Match, exchange: _Exchange) -> Response:
+        authorization = read_authorization(head, now())
+        key = await self._keys.find(authorization.key_id)
+        exchange.facts |= {"account": key.account, "key": key.name}
+        caller = Caller(key=key, region=authorization.region, request_id=exchange.request_id)
+        signed = _Signed(head, matched, authorization, key.secret)
+        with self._bodies.place() as place:
+            request, digest = await self._read(signed, exchange.receive, place)
+            if isinstance(request, Invoke):
+                delivery = Delivery(arrived_at=exchange.arrived_at, body_digest=digest, retry_seconds=retry_seconds(head))
+                return await self._invoke(caller, request, delivery, exchange)
+            value = await _METHODS[type(request)](self._service, caller, request)
+        return encoding.response(matched.operation, value, Context(request_id=exchange.request_id, region=caller.region))
+
+    async def _read(self, signed: _Signed, receive: Receive, place: Place) -> tuple[OperationRequest, str]:
+        """The proven request and its body's digest; the body itself is let go of."""
+        declared = signed.head.headers.get("content-length")
+        limit = signed.matched.operation.body_limit_bytes
+        body = await self._bodies.read(receive, place, declared_length=declared, limit_bytes=limit)
+        return await _off_loop_if(len(body) > LARGE_BYTES, lambda: signed.prove_and_parse(body))
+
+    async def _invoke(self, caller: Caller, request: Invoke, delivery: Delivery, exchange: _Exchange) -> Response:
+        exchange.facts |= {"tool": request.tool, "session": request.session_id}
+        result = await _unless_gone(exchange.receive, self._service.invoke(caller, request, delivery))
+        exchange.facts["is_error"] = result.is_error
+        body = await _off_loop_if(tool_results.size(result) > LARGE_BYTES, lambda: eventstream.result_event(result))
+        return Response(200, encoding.stream_headers(request.session_id, result, exchange.request_id), body)
+
+
+def retry_seconds(head: Head) -> float:
+    """How long after a lost connection this client may send the request again.
+
+    An SDK says its attempt and the last one, and waits up to 2 ** (attempt - 1) seconds before the next.
+    """
+    parts = dict(part.strip().partition("=")[::2] for part in head.headers.get(ATTEMPT_HEADER, "").split(";"))
+    attempt, last = parts.get("attempt", ""), parts.get("max", "")
+    if not (attempt.isdecimal() and last.isdecimal() and len(attempt) < 4 and int(attempt) < int(last)):
+        return 0.0
+    return min(2.0 ** (int(attempt) - 1) + 0.5, LONGEST_RETRY_SECONDS)
+
+
+def _refusal(error: CellblockError, exchange: _Exchange) -> Response:
+    exchange.facts["error"] = error.code
+    if error.status >= 500:
+        _log.error("service fault", request_id=exchange.request_id, reason=error.message)
+    return encoding.error(error, exchange.request_id)
+
+
+async def _off_loop_if(is_large: bool, work: Callable[[], ResultT]) -> ResultT:
+    return await asyncio.to_thread(work) if is_large else work()
+
+
+async def _unless_gone(receive: Receive, operation: Awaitable[ResultT]) -> ResultT:
+    """The operation's result; when the client goes away before, the operation is cancelled and ClientGone raised."""
+    work = asyncio.ensure_future(operation)
+    gone = asyncio.ensure_future(_disconnected(receive))
+    try:
+        await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            return work.result()
+        raise ClientGone
+    finally:
+        gone.cancel()
+        if not work.done():
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _send(send: Send, response: Response) -> None:
+    headers = [(name.encode("ascii"), value.encode("latin-1", "replace")) for name, value in response.headers.items()]
+    headers.append((b"Content-Length", str(len(response.body)).encode("ascii")))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body})

@@ -1,0 +1,260 @@
+"""What the host asks of a cell, what the cell answers, and the shape of cells and nodes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, Literal, Protocol, TypeVar
+
+from cellblock.results import TaskStatus
+
+Outcome = Literal["done", "timeout", "canceled", "killed"]
+EntryKind = Literal["file", "directory", "other"]
+FileFault = Literal["", "missing", "not_regular", "too_large", "bad_path", "denied"]
+
+ReplyT = TypeVar("ReplyT")
+
+
+class ToolFailed(Exception):
+    """A tool could not do what the user asked; the user's business, not a fault of the service."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+
+
+class Call(Generic[ReplyT]):
+    """One request to a cell; its parameter is the type of the reply."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A picture that the code showed."""
+
+    mime_type: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """How code or a command ended, with what it printed."""
+
+    stdout: bytes
+    stderr: bytes
+    exit_code: int
+    seconds: float
+    dropped_bytes: int = 0
+    outcome: Outcome = "done"
+    note: str = ""  # a sentence for the user: why the kernel died, that variables are lost
+    images: tuple[Image, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCode(Call[Run]):
+    """Run code in the kernel of a language; variables stay for the next call."""
+
+    code: str
+    language: str
+    runtime: str
+    clear_context: bool
+    timeout_seconds: float
+    output_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCommand(Call[Run]):
+    """Run a shell command and wait for its shell."""
+
+    command: str
+    timeout_seconds: float
+    output_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStarted:
+    """The id under which a task is asked about."""
+
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartTask(Call[TaskStarted]):
+    """Start a shell command that outlives the call."""
+
+    command: str
+    output_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskState:
+    """A task and all that it printed so far; `exit_code` is None while it works."""
+
+    status: TaskStatus
+    stdout: bytes
+    stderr: bytes
+    exit_code: int | None
+    seconds: float
+    dropped_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GetTask(Call[TaskState]):
+    """Ask how a task does."""
+
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStopped:
+    """Whether the task was ended by this call, and its status."""
+
+    stopped: bool
+    status: TaskStatus
+
+
+@dataclass(frozen=True, slots=True)
+class StopTask(Call[TaskStopped]):
+    """End a task and its processes."""
+
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileToWrite:
+    """A file for the workspace."""
+
+    path: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FilesWritten:
+    """How many files a batch wrote."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class WriteFiles(Call[FilesWritten]):
+    """Write a batch of files, all or none."""
+
+    files: tuple[FileToWrite, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRead:
+    """One file of a batch; `data` is None when `error` says why it could not be read."""
+
+    path: str
+    data: bytes | None
+    size: int
+    error: FileFault = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FilesRead:
+    """The files of a batch in the order they were asked for."""
+
+    files: tuple[FileRead, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadFiles(Call[FilesRead]):
+    """Read files; one that would pass `limit_bytes` in all is not sent but named as too large."""
+
+    paths: tuple[str, ...]
+    limit_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One name in a directory."""
+
+    name: str
+    kind: EntryKind
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A directory's entries, sorted by name."""
+
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ListFiles(Call[Listing]):
+    """List one level of a directory; the empty path is the workspace."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class FilesRemoved:
+    """What a removal did; `failed` holds pairs of path and reason."""
+
+    removed: int
+    missing: tuple[str, ...] = ()
+    failed: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveFiles(Call[FilesRemoved]):
+    """Remove files and whole directories."""
+
+    paths: tuple[str, ...]
+
+
+Request = RunCode | RunCommand | StartTask | GetTask | StopTask | WriteFiles | ReadFiles | ListFiles | RemoveFiles
+Reply = Run | TaskStarted | TaskState | TaskStopped | FilesWritten | FilesRead | Listing | FilesRemoved
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellLimits:
+    """What one cell may use."""
+
+    memory_bytes: int
+    process_count: int
+    cpus: float
+    workspace_bytes: int
+    tmp_bytes: int
+
+
+class Cell(Protocol):
+    """A sandbox with one session's processes and files."""
+
+    @property
+    def name(self) -> str:
+        """Unique on its node."""
+        ...
+
+    async def call(self, request: Call[ReplyT]) -> ReplyT:
+        """Do one call. Raises ToolFailed or CellEnded; when cancelled, interrupts the run and waits a bounded time for its end."""
+        ...
+
+    async def close(self) -> None:
+        """Kill what is in the cell and wait until nothing is left; may be called again."""
+        ...
+
+    async def wait_ended(self) -> str:
+        """Wait until the cell has died or was closed; the reason."""
+        ...
+
+
+class Node(Protocol):
+    """A machine that runs cells."""
+
+    async def start(self) -> None:
+        """Get ready to open cells. Raises HostNotReady."""
+        ...
+
+    async def close(self) -> None:
+        """Close every cell and let go of what the node holds."""
+        ...
+
+    async def open_cell(self, limits: CellLimits) -> Cell:
+        """A cell that has run nothing yet; the caller closes it. Raises HostNotReady."""
+        ...

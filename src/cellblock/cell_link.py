@@ -1,0 +1,163 @@
+"""The host's end of a link: sends calls to one agent and gives each its reply."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from cellblock import cell_codec
+from cellblock.calls import Call, Reply, ReplyT, ToolFailed
+from cellblock.errors import CellEnded, HostNotReady
+from cellblock_cell.link import Decoder, Frame, Kind, LinkError, encode
+
+_CANCEL_SECONDS = 5  # the agent's own grace before it kills is 2
+
+
+@dataclass(slots=True)
+class _Pending:
+    call: Call[Any]
+    collected: cell_codec.Collected
+    answer: asyncio.Future[Reply]
+
+
+class CellLink(asyncio.Protocol):
+    """One link. The owner opens it, starts the cell through it, and closes it."""
+
+    def __init__(self, on_lost: Callable[[str], None]) -> None:
+        self._on_lost = on_lost
+        self._transport: asyncio.Transport | None = None
+        self._decoder = Decoder()
+        self._numbers = itertools.count(1)
+        self._pending: dict[int, _Pending] = {}
+        self._hello: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._may_write = asyncio.Event()
+        self._may_write.set()
+        self._lost_reason: str | None = None
+
+    @classmethod
+    async def open(cls, end: socket.socket, on_lost: Callable[[str], None]) -> CellLink:
+        """Take over the host's end; `on_lost` is called once when the agent is gone or speaks nonsense."""
+        end.setblocking(False)
+        _, link = await asyncio.get_running_loop().create_unix_connection(lambda: cls(on_lost), sock=end)
+        return link
+
+    async def start_cell(self, seconds: float) -> None:
+        """Let the waiting clone confine itself; returns at its HELLO, raises HostNotReady with the step that failed."""
+        self._write(Frame(Kind.CALL, 0, {"tool": "start"}))
+        try:
+            async with asyncio.timeout(seconds):
+                await self._hello
+        except TimeoutError as error:
+            raise HostNotReady(f"a cell did not start within {seconds:g} s") from error
+
+    async def call(self, call: Call[ReplyT]) -> ReplyT:
+        """Do one call; raises ToolFailed, CellEnded. Cancelling interrupts the run and waits a bounded time for its end."""
+        if self._lost_reason is not None:
+            raise CellEnded(self._lost_reason)
+        number = next(self._numbers)
+        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._pending[number] = _Pending(call, cell_codec.expect(call), answer)
+        try:
+            await self._send(number, call)
+            return cast(ReplyT, await asyncio.shield(answer))
+        except asyncio.CancelledError:
+            await self._cancel(number, answer)
+            raise
+        finally:
+            self._pending.pop(number, None)
+
+    def close(self) -> None:
+        """Close the descriptor; the agent sees the end and exits."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def _send(self, number: int, call: Call[Any]) -> None:
+        try:
+            first = Frame(Kind.CALL, number, cell_codec.call_meta(call))
+            frames = cell_codec.uploads(call, number)
+            self._write(first)
+            for frame in frames:
+                await self._may_write.wait()
+                self._write(frame)
+        except LinkError as error:
+            raise ToolFailed("too_large", f"the request does not fit the link: {error}") from error
+
+    async def _cancel(self, number: int, answer: asyncio.Future[Reply]) -> None:
+        if answer.done() or self._lost_reason is not None:
+            return
+        self._write(Frame(Kind.CANCEL, number, {"reason": "the client went away"}))
+        with contextlib.suppress(TimeoutError, ToolFailed, CellEnded):
+            async with asyncio.timeout(_CANCEL_SECONDS):
+                await asyncio.shield(answer)
+
+    def _write(self, frame: Frame) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(encode(frame))
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """asyncio: the link stands."""
+        self._transport = cast(asyncio.Transport, transport)
+
+    def pause_writing(self) -> None:
+        """asyncio: the agent does not read as fast as uploads come."""
+        self._may_write.clear()
+
+    def resume_writing(self) -> None:
+        """asyncio: it has caught up."""
+        self._may_write.set()
+
+    def data_received(self, data: bytes) -> None:
+        """asyncio: bytes from the cell, believed only after decoding."""
+        try:
+            for frame in self._decoder.feed(data):
+                self._take(frame)
+        except LinkError as error:
+            self._lose(f"its agent broke the link's protocol: {error}")
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """asyncio: the agent has closed the link, which it does only by ending."""
+        self._lose("its first process ended")
+
+    def _take(self, frame: Frame) -> None:
+        if frame.kind is Kind.HELLO:
+            if not self._hello.done():
+                self._hello.set_result(None)
+        elif frame.kind is Kind.RESULT and frame.call == 0:
+            self._refuse_start(frame)
+        elif frame.kind is Kind.DATA and frame.call in self._pending:
+            self._pending[frame.call].collected.add(frame)
+        elif frame.kind is Kind.RESULT and frame.call in self._pending:
+            self._finish(self._pending[frame.call], frame)
+        elif frame.kind not in (Kind.DATA, Kind.RESULT):
+            raise LinkError(f"an agent does not send {frame.kind.name}")
+
+    def _refuse_start(self, frame: Frame) -> None:
+        failure = cell_codec.failure(frame.meta) or ("", "unknown step")
+        if not self._hello.done():
+            self._hello.set_exception(HostNotReady(f"a cell could not be confined: {failure[1]}"))
+
+    def _finish(self, pending: _Pending, frame: Frame) -> None:
+        if pending.answer.done():
+            return
+        if failed := cell_codec.failure(frame.meta):
+            pending.answer.set_exception(ToolFailed(*failed))
+        else:
+            pending.answer.set_result(cell_codec.reply(pending.call, frame.meta, pending.collected))
+
+    def _lose(self, reason: str) -> None:
+        if self._lost_reason is not None:
+            return
+        self._lost_reason = reason
+        self._may_write.set()
+        if not self._hello.done():
+            self._hello.set_exception(HostNotReady(f"a cell died while it started: {reason}"))
+        for pending in self._pending.values():
+            if not pending.answer.done():
+                pending.answer.set_exception(CellEnded(reason))
+        self.close()
+        self._on_lost(reason)

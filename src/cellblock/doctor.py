@@ -1,0 +1,220 @@
+"""What a host needs for cells: tried out, with what is missing, what that costs, and the command that mends it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cellblock import runtime
+from cellblock.errors import HostNotReady
+from cellblock.runtime_layout import Runtime
+from cellblock.sandbox.cgroup import find_groups
+from cellblock.settings import Settings
+
+PROBE = Path(__file__).with_name("doctor_probe.py")
+PROBE_SECONDS = 20
+RUNTIME_BYTES = 4 * 1024**3  # with what its build needs for a while
+FREE_BYTES = 1024**3
+RESTRICTION = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
+TUN = Path("/dev/net/tun")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was looked at. When it is not `ok`: what that costs, and the command that mends it."""
+
+    name: str
+    ok: bool
+    found: str
+    cost: str = ""
+    mend: str = ""
+    is_needed: bool = True  # cells cannot run without it
+
+    @property
+    def is_fatal(self) -> bool:
+        """Whether cells cannot run for this."""
+        return self.is_needed and not self.ok
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Look at everything, one after the other; takes some seconds."""
+    yield _user_namespaces()
+    yield _apparmor()
+    yield _overlay()
+    yield _seccomp()
+    yield _landlock()
+    yield _control_groups(settings)
+    yield _disk(settings)
+    built = _built_runtime(settings)
+    yield _runtime(built)
+    yield _fonts(built)
+    yield _tun()
+
+
+def _user_namespaces() -> Finding:
+    ok, found = _probe("namespaces")
+    return Finding(
+        name="namespaces",
+        ok=ok,
+        found=found,
+        cost="cells cannot run: each lives in namespaces of its own",
+        mend=_namespaces_mend(),
+    )
+
+
+def _namespaces_mend() -> str:
+    if _is_restricted():
+        return "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0"
+    if _reads("/proc/sys/kernel/unprivileged_userns_clone", "0"):
+        return "sudo sysctl kernel.unprivileged_userns_clone=1"
+    if _reads("/proc/sys/user/max_user_namespaces", "0"):
+        return "sudo sysctl user.max_user_namespaces=65536"
+    return (
+        "in a container, start it with --security-opt seccomp=unconfined --security-opt apparmor=unconfined, or as root with --privileged"
+    )
+
+
+def _apparmor() -> Finding:
+    restricted = _is_restricted() and os.geteuid() != 0
+    return Finding(
+        name="AppArmor",
+        ok=not restricted,
+        found="takes the rights from ordinary users' namespaces" if restricted else "does not restrict user namespaces of this user",
+        cost="cells cannot mount their files: the restriction is Ubuntu's default since 23.10",
+        mend="echo kernel.apparmor_restrict_unprivileged_userns=0 | sudo tee /etc/sysctl.d/60-cellblock.conf && sudo sysctl --system",
+    )
+
+
+def _overlay() -> Finding:
+    ok, found = _probe("overlay")
+    return Finding(
+        name="overlay",
+        ok=ok,
+        found=found,
+        cost="cells cannot run: their libraries are a layer over the shared runtime",
+        mend="sudo modprobe overlay   (Linux 5.11 or newer)",
+    )
+
+
+def _seccomp() -> Finding:
+    ok, found = _probe("seccomp")
+    return Finding(
+        name="seccomp",
+        ok=ok,
+        found=found,
+        cost="cells cannot run: their system calls must be filtered",
+        mend="use a kernel with CONFIG_SECCOMP_FILTER",
+    )
+
+
+def _landlock() -> Finding:
+    ok, found = _probe("landlock")
+    return Finding(
+        name="Landlock",
+        ok=ok,
+        found=found,
+        cost="one fence less around files; the mount namespace stays",
+        mend="add landlock to the lsm= list of the kernel's command line (Linux 5.13 or newer)",
+        is_needed=False,
+    )
+
+
+def _control_groups(settings: Settings) -> Finding:
+    groups = find_groups(settings.cgroup)
+    try:
+        kind = groups.kind
+    finally:
+        groups.close()
+    return Finding(
+        name="control groups",
+        ok=kind != "none",
+        found={"v1": "version 1", "v2": "version 2, delegated"}.get(kind, "none that this user may write"),
+        cost="memory and CPU of a session are bounded by resource limits for each process and by sampling, less exactly",
+        mend="systemd-run --user --scope --property=Delegate=yes cellblock serve",
+        is_needed=False,
+    )
+
+
+def _disk(settings: Settings) -> Finding:
+    place = _existing(settings.cache_dir)
+    free = shutil.disk_usage(place).free
+    needed = FREE_BYTES if _built_runtime(settings) else RUNTIME_BYTES
+    return Finding(
+        name="disk",
+        ok=free >= needed,
+        found=f"{free / 1024**3:.1f} GB free in {place}",
+        cost=f"the runtime needs {needed / 1024**3:.0f} GB there",
+        mend="export CELLBLOCK_CACHE_DIR=/a/place/with/more",
+    )
+
+
+def _runtime(built: Runtime | None) -> Finding:
+    return Finding(
+        name="runtime",
+        ok=built is not None,
+        found=f"{built.key} with Python {built.base.version}" if built else "not built",
+        cost="the first start builds it, which takes minutes and the network",
+        mend="cellblock runtime build",
+        is_needed=False,
+    )
+
+
+def _fonts(built: Runtime | None) -> Finding:
+    fonts = built.path / "fonts" if built else None
+    count = sum(1 for path in fonts.rglob("*") if path.suffix in {".ttf", ".otf", ".ttc", ".woff2"}) if fonts else 0
+    return Finding(
+        name="fonts",
+        ok=count > 0,
+        found=f"{count} files in the runtime",
+        cost="plots show boxes for Chinese, Japanese, Korean and emoji",
+        mend="cellblock runtime build",
+        is_needed=False,
+    )
+
+
+def _tun() -> Finding:
+    ok = os.access(TUN, os.R_OK | os.W_OK)
+    return Finding(
+        name="/dev/net/tun",
+        ok=ok,
+        found="can be opened" if ok else "missing or closed to this user",
+        cost="no user-mode network for sessions of network mode PUBLIC; SANDBOX needs none",
+        mend="sudo modprobe tun && sudo chmod 0666 /dev/net/tun",
+        is_needed=False,
+    )
+
+
+def _probe(name: str) -> tuple[bool, str]:
+    try:
+        done = subprocess.run([sys.executable, "-I", str(PROBE), name], capture_output=True, text=True, timeout=PROBE_SECONDS)
+    except subprocess.TimeoutExpired:
+        return False, f"no answer within {PROBE_SECONDS} s"
+    said = (done.stdout or done.stderr).strip()
+    return done.returncode == 0, said.splitlines()[-1] if said else f"the probe ended with status {done.returncode}"
+
+
+def _built_runtime(settings: Settings) -> Runtime | None:
+    try:
+        return runtime.find(settings)
+    except HostNotReady:
+        return None
+
+
+def _existing(path: Path) -> Path:
+    return next(parent for parent in (path, *path.parents) if parent.exists())
+
+
+def _is_restricted() -> bool:
+    return _reads(str(RESTRICTION), "1")
+
+
+def _reads(path: str, value: str) -> bool:
+    try:
+        return Path(path).read_text().strip() == value
+    except OSError:
+        return False

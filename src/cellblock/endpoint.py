@@ -1,0 +1,71 @@
+"""Where the server of a data directory is found, and what a client must export to use it."""
+
+from __future__ import annotations
+
+import shlex
+import socket
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from cellblock.data_directory import DataDirectoryError, read_credentials
+
+ENDPOINT_NAME = "endpoint"
+CONNECT_SECONDS = 2.0
+ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # what a client of this machine connects to instead
+
+
+class NoServer(Exception):
+    """No server runs on the data directory."""
+
+    def __init__(self, data_dir: Path) -> None:
+        super().__init__(f"no server runs on {data_dir}; start one with: cellblock serve --data-dir {shlex.quote(str(data_dir))}")
+
+
+def url(host: str, port: int) -> str:
+    """The address as clients write it."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def write_endpoint(data_dir: Path, host: str, port: int) -> None:
+    """Say where the server of this directory listens."""
+    temporary = data_dir / f".{ENDPOINT_NAME}"
+    temporary.write_text(url(ANY_HOST.get(host, host), port) + "\n")
+    temporary.replace(data_dir / ENDPOINT_NAME)
+
+
+def remove_endpoint(data_dir: Path) -> None:
+    """The server is gone."""
+    (data_dir / ENDPOINT_NAME).unlink(missing_ok=True)
+
+
+def read_endpoint(data_dir: Path) -> str:
+    """Where the server listens that runs. Raises NoServer."""
+    try:
+        endpoint = (data_dir / ENDPOINT_NAME).read_text().strip()
+    except OSError as error:
+        raise NoServer(data_dir) from error
+    parts = urlsplit(endpoint)
+    try:
+        socket.create_connection((parts.hostname or "", parts.port or 0), CONNECT_SECONDS).close()
+    except OSError as error:
+        raise NoServer(data_dir) from error
+    return endpoint
+
+
+def exports(data_dir: Path, region: str) -> str:
+    """The `export` lines for a shell. Raises NoServer and DataDirectoryError."""
+    endpoint = read_endpoint(data_dir)
+    key = read_credentials(data_dir)
+    if key is None:
+        raise DataDirectoryError(f"{data_dir} holds no credentials; start the server again and it writes them")
+    variables = {
+        "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE": endpoint,
+        "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE_CONTROL": endpoint,
+        "BEDROCK_AGENTCORE_DP_ENDPOINT": endpoint,
+        "BEDROCK_AGENTCORE_CP_ENDPOINT": endpoint,
+        "AWS_ACCESS_KEY_ID": key.id,
+        "AWS_SECRET_ACCESS_KEY": key.secret,
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+    }
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())

@@ -1,0 +1,196 @@
+"""Everything that can go wrong, each with the AWS code and HTTP status it has on the wire."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar, Literal
+
+Reason = Literal["CannotParse", "FieldValidationFailed", "IdempotentParameterMismatchException", "EventInOtherSession", "ResourceConflict"]
+
+
+class CellblockError(Exception):
+    """A request that is not done, and why."""
+
+    code: ClassVar[str] = "InternalServerException"
+    status: ClassVar[int] = 500
+    guide_name: ClassVar[str] = ""  # the name users know where the API has another; the message begins with it on the wire
+    public_message: ClassVar[str] = ""  # sent instead of a message that may hold the host's paths
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class FieldProblem:
+    """A member of a request by its path in the API's words, and what is wrong with it."""
+
+    name: str
+    message: str
+
+
+class ValidationFailed(CellblockError):
+    """The request is not one the API has; names every bad field."""
+
+    code = "ValidationException"
+    status = 400
+
+    def __init__(self, message: str, *, reason: Reason = "FieldValidationFailed", fields: tuple[FieldProblem, ...] = ()) -> None:
+        super().__init__(message)
+        self.reason: Reason = reason
+        self.fields = fields
+
+
+class BodyTooLarge(ValidationFailed):
+    """The request's body is over the limit."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        problem = f"the request body is over the limit of {limit_bytes} bytes; send fewer or smaller files in one request"
+        super().__init__(problem, fields=(FieldProblem("body", problem),))
+
+
+class IdempotencyMismatch(ValidationFailed):
+    """A client token came back with other parameters."""
+
+    def __init__(self) -> None:
+        problem = "this clientToken was used before with other parameters; use a new token for a new request"
+        super().__init__(problem, reason="IdempotentParameterMismatchException", fields=(FieldProblem("clientToken", problem),))
+
+
+class SessionNotActive(ValidationFailed):
+    """The session is known and has ended. Clients look for its message to start another session."""
+
+    guide_name = "SessionNotFoundException"
+
+    def __init__(self, session_id: str, *, end_reason: str, ended_at: datetime | None) -> None:
+        when = f" at {ended_at.isoformat(timespec='seconds')}" if ended_at else ""
+        problem = f"Code interpreter session {session_id} is not active: it ended{when} ({end_reason}); start a new session"
+        super().__init__(problem, reason="ResourceConflict")
+
+
+class ResourceNotFound(CellblockError):
+    """Nothing has this id."""
+
+    code = "ResourceNotFoundException"
+    status = 404
+
+
+class SessionNotFound(ResourceNotFound):
+    """No session has this id under this interpreter."""
+
+    guide_name = "SessionNotFoundException"
+
+    def __init__(self, session_id: str, interpreter_id: str) -> None:
+        super().__init__(f"code interpreter {interpreter_id} has no session {session_id}")
+
+
+class InterpreterNotFound(ResourceNotFound):
+    """No interpreter has this id in this account."""
+
+    def __init__(self, interpreter_id: str) -> None:
+        super().__init__(f"code interpreter {interpreter_id} does not exist in this account")
+
+
+class Conflict(CellblockError):
+    """The request does not fit the state of the resource."""
+
+    code = "ConflictException"
+    status = 409
+
+
+class NameInUse(Conflict):
+    """Another interpreter of the account has this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"CodeInterpreter with name '{name}' already exists in this account")
+
+
+class SessionAlreadyTerminated(Conflict):
+    """A session is stopped once."""
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(f"Session already terminated: {session_id}")
+
+
+class InterpreterInUse(Conflict):
+    """An interpreter is deleted only when its sessions have ended."""
+
+    def __init__(self, interpreter_id: str, *, live_sessions: int) -> None:
+        noun = "session" if live_sessions == 1 else "sessions"
+        super().__init__(f"code interpreter {interpreter_id} has {live_sessions} live {noun}; stop them before deleting it")
+
+
+class QuotaExceeded(CellblockError):
+    """A limit on how much may exist or run at once."""
+
+    code = "ServiceQuotaExceededException"
+    status = 402
+
+
+class Throttled(CellblockError):
+    """Requests come faster than the rate that is allowed."""
+
+    code = "ThrottlingException"
+    status = 429
+
+
+class AccessDenied(CellblockError):
+    """The key is known and may not do this."""
+
+    code = "AccessDeniedException"
+    status = 403
+
+
+class MissingAuthentication(CellblockError):
+    """The request is not signed, or not in a form that is accepted."""
+
+    code = "MissingAuthenticationTokenException"
+    status = 403
+
+
+class UnknownKey(CellblockError):
+    """No access key has this id."""
+
+    code = "UnrecognizedClientException"
+    status = 403
+
+    def __init__(self) -> None:
+        super().__init__("the access key id of this request is not known here; `cellblock env` prints one that is")
+
+
+class BadSignature(CellblockError):
+    """The signature does not belong to this request, key and time."""
+
+    code = "InvalidSignatureException"
+    status = 403
+
+
+class UnknownOperation(CellblockError):
+    """No operation has this method and path."""
+
+    code = "UnknownOperationException"
+    status = 404
+
+    def __init__(self, method: str, path: str) -> None:
+        super().__init__(f"no operation answers to {method} {path[:200]}")
+
+
+class Internal(CellblockError):
+    """The service failed; not the user's doing."""
+
+    guide_name = "InternalServerError"
+
+
+class HostNotReady(Internal):
+    """This machine lacks something that cells need; for its operator to mend."""
+
+    public_message = "this machine cannot run sessions; its operator finds the cause with `cellblock doctor` and in the server's log"
+
+
+class CellEnded(Internal):
+    """A cell died under a call."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the session's sandbox ended: {reason}")
+        self.reason = reason

@@ -1,0 +1,94 @@
+"""Reads a request's body within its limit, and keeps only so many large ones in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from typing import Any
+
+from cellblock.errors import BodyTooLarge, ValidationFailed
+
+LARGE_BYTES = 1024 * 1024
+READ_SECONDS = 120.0  # between two pieces; a slow client must not hold a place among the large bodies
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+
+class ClientGone(Exception):
+    """The connection was closed before the request was complete."""
+
+
+class Place:
+    """A place among the large bodies, taken when the body turns out to be large."""
+
+    def __init__(self, places: asyncio.Semaphore) -> None:
+        self._places = places
+        self._is_taken = False
+
+    async def take(self) -> None:
+        """Wait for a place, once."""
+        if not self._is_taken:
+            await self._places.acquire()
+            self._is_taken = True
+
+    def leave(self) -> None:
+        """Let the next one in."""
+        if self._is_taken:
+            self._is_taken = False
+            self._places.release()
+
+
+class Bodies:
+    """Reads bodies; the large ones wait for one of `max_large` places."""
+
+    def __init__(self, max_large: int) -> None:
+        self._places = asyncio.Semaphore(max_large)
+
+    @contextmanager
+    def place(self) -> Iterator[Place]:
+        """A request's place, to be kept until nothing of its body is in memory."""
+        place = Place(self._places)
+        try:
+            yield place
+        finally:
+            place.leave()
+
+    async def read(self, receive: Receive, place: Place, *, declared_length: str | None, limit_bytes: int) -> bytes:
+        """The body. Raises BodyTooLarge, ValidationFailed, ClientGone."""
+        length = _length(declared_length)
+        if length > limit_bytes:
+            raise BodyTooLarge(limit_bytes)
+        pieces: list[bytes] = []
+        size = 0
+        async for piece in _pieces(receive):
+            size += len(piece)
+            if size > limit_bytes:
+                raise BodyTooLarge(limit_bytes)
+            pieces.append(piece)
+            if max(size, length) > LARGE_BYTES:
+                await place.take()
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _length(declared: str | None) -> int:
+    if declared is None:
+        return 0
+    if not declared.isdecimal() or len(declared) > 18:
+        raise ValidationFailed("the Content-Length header is not a number", reason="CannotParse")
+    return int(declared)
+
+
+async def _pieces(receive: Receive) -> AsyncIterator[bytes]:
+    while True:
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                message = await receive()
+        except TimeoutError as error:
+            raise ValidationFailed(f"the body stopped coming for {READ_SECONDS:g} seconds", reason="CannotParse") from error
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        if piece := message.get("body", b""):
+            yield piece
+        if not message.get("more_body", False):
+            return

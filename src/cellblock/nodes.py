@@ -1,0 +1,229 @@
+"""The cells of this machine: template, identities, control groups and links put together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import secrets
+import signal
+from dataclasses import dataclass, field
+
+from cellblock.calls import Call, Cell, CellLimits, ReplyT
+from cellblock.cell_link import CellLink
+from cellblock.errors import CellEnded, HostNotReady
+from cellblock.runtime_layout import Runtime
+from cellblock.sandbox.cgroup import Group, GroupLimits, Groups, NoGroup, find_groups
+from cellblock.sandbox.identity import Identity, IdentityRange
+from cellblock.sandbox.policy import Policy, default_policy
+from cellblock.sandbox.supervisor import Spawned, Template, TemplatePlan, install_cell_code
+from cellblock.settings import Settings
+
+_START_SECONDS = 30
+_KILL_SECONDS = 10
+
+
+@dataclass(slots=True)
+class _Parts:
+    """What a cell holds of the host, let go of in one place when it ends or never began."""
+
+    identities: IdentityRange
+    identity: Identity
+    group: Group = field(default_factory=NoGroup)
+    spawned: Spawned | None = None
+    link: CellLink | None = None
+
+    def kill(self) -> None:
+        """Kill PID 1, and with it everything in the cell's PID namespace (pid_namespaces(7))."""
+        if self.spawned is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self.spawned.pidfd, signal.SIGKILL)
+
+    async def release(self) -> None:
+        """Kill, wait until the kernel says that nothing is left, give everything back."""
+        self.kill()
+        if self.spawned is not None:
+            await _wait_readable(self.spawned.pidfd)
+            os.close(self.spawned.pidfd)
+            if self.link is None:
+                self.spawned.link.close()
+        if self.link is not None:
+            self.link.close()
+        self.group.remove()
+        self.identities.give_back(self.identity)
+
+
+async def _wait_readable(pidfd: int) -> None:
+    """A pidfd is readable when its process has ended, PID 1 only after all others of its namespace (pidfd_open(2))."""
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    loop.add_reader(pidfd, ended.set)
+    try:
+        async with asyncio.timeout(_KILL_SECONDS):
+            await ended.wait()
+    finally:
+        loop.remove_reader(pidfd)
+
+
+class LocalCell:
+    """A cell of this machine."""
+
+    def __init__(self, name: str, parts: _Parts) -> None:
+        self._name = name
+        self._parts = parts
+        self._ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._closing: asyncio.Task[None] | None = None
+
+    @property
+    def name(self) -> str:
+        """Unique on its node."""
+        return self._name
+
+    @property
+    def pid(self) -> int:
+        """Host process id of the cell's first process, for tests and for operators."""
+        return self._parts.spawned.pid if self._parts.spawned else 0
+
+    async def begin(self) -> None:
+        """Confine the waiting clone and wait for its first kernel; raises HostNotReady."""
+        assert self._parts.spawned is not None
+        self._parts.link = await CellLink.open(self._parts.spawned.link, self._lost)
+        await self._parts.link.start_cell(_START_SECONDS)
+
+    async def call(self, request: Call[ReplyT]) -> ReplyT:
+        """See `Cell.call`."""
+        if self._closing is not None or self._parts.link is None:
+            raise CellEnded(self._ended.result() if self._ended.done() else "it was closed")
+        return await self._parts.link.call(request)
+
+    async def close(self) -> None:
+        """See `Cell.close`."""
+        await self._end("it was closed")
+
+    async def wait_ended(self) -> str:
+        """See `Cell.wait_ended`."""
+        return await asyncio.shield(self._ended)
+
+    async def _end(self, reason: str) -> None:
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._parts.release(), name=f"release {self._name}")
+            if not self._ended.done():
+                self._ended.set_result(reason)
+        await asyncio.shield(self._closing)
+
+    def _lost(self, reason: str) -> None:
+        """The agent is gone: say why as well as the kernel's counters tell."""
+        if self._ended.done():
+            return
+        if self._parts.group.out_of_memory_kills():
+            reason = "its memory limit was reached and the kernel killed its first process"
+        self._ended.set_result(reason)
+        self._closing = asyncio.create_task(self._parts.release(), name=f"release {self._name}")
+
+
+class LocalNode:
+    """This machine. Starts one template, again when it has died, and opens cells from it."""
+
+    def __init__(self, settings: Settings, runtime: Runtime, policy: Policy | None = None) -> None:
+        self._settings = settings
+        self._runtime = runtime
+        self._policy = policy or policy_for(settings, runtime)
+        self._identities = IdentityRange(base=settings.uid_base, count=settings.uid_count)
+        self._groups: Groups | None = None
+        self._template: Template | None = None
+        self._starting = asyncio.Lock()  # guards _template: two openings may both find it dead
+        self._numbers = itertools.count(1)
+        self._prefix = secrets.token_hex(4)
+        self._cells: dict[LocalCell, asyncio.Task[None]] = {}
+
+    @property
+    def template_pid(self) -> int | None:
+        """Process id of the template while it runs."""
+        return self._template.pid if self._template else None
+
+    @property
+    def group_kind(self) -> str:
+        """Which control groups are in force: v2, v1 or none."""
+        return self._groups.kind if self._groups else "none"
+
+    async def start(self) -> None:
+        """See `Node.start`."""
+        self._groups = find_groups(self._settings.cgroup)
+        try:
+            await self._live_template()
+        except HostNotReady:
+            self._groups.close()
+            raise
+
+    async def close(self) -> None:
+        """See `Node.close`."""
+        await asyncio.gather(*(cell.close() for cell in list(self._cells)))
+        if self._template is not None:
+            await self._template.close()
+        if self._groups is not None:
+            self._groups.close()
+
+    async def open_cell(self, limits: CellLimits) -> Cell:
+        """See `Node.open_cell`."""
+        template = await self._live_template()
+        assert self._groups is not None
+        name = f"{self._prefix}-{next(self._numbers)}"
+        parts = _Parts(self._identities, self._identities.take())
+        cell = LocalCell(name, parts)
+        try:
+            parts.group = self._groups.create(
+                name, GroupLimits(memory_bytes=limits.memory_bytes, process_count=limits.process_count, cpus=limits.cpus)
+            )
+            parts.spawned = await template.spawn(name=name, identity=parts.identity, sizes=self._sizes(limits))
+            parts.group.add(parts.spawned.pid)
+            await cell.begin()
+        except OSError as error:
+            await cell.close()
+            raise HostNotReady(f"a cell could not be opened: {error}") from error
+        except BaseException:
+            await cell.close()
+            raise
+        self._cells[cell] = asyncio.create_task(self._forget(cell), name=f"watch {name}")
+        return cell
+
+    def _sizes(self, limits: CellLimits) -> dict[str, int]:
+        return {
+            "workspace_bytes": limits.workspace_bytes,
+            "tmp_bytes": limits.tmp_bytes,
+            "process_count": limits.process_count,
+            "open_files": self._settings.open_files,
+        }
+
+    async def _forget(self, cell: LocalCell) -> None:
+        await cell.wait_ended()
+        await cell.close()
+        self._cells.pop(cell, None)
+
+    async def _live_template(self) -> Template:
+        async with self._starting:
+            if self._template is not None and self._template.pid is not None:
+                return self._template
+            if self._template is not None:
+                await self._template.close()
+            self._template = Template(self._plan(), self._identities)
+            await self._template.start()
+            return self._template
+
+    def _plan(self) -> TemplatePlan:
+        cache = self._settings.cache_dir
+        staging = cache / "root"
+        staging.mkdir(parents=True, exist_ok=True)
+        return TemplatePlan(
+            policy=self._policy,
+            base_python=self._runtime.base.executable,
+            code=install_cell_code(cache),
+            staging=staging,
+            preload=self._settings.preload,
+        )
+
+
+def policy_for(settings: Settings, runtime: Runtime) -> Policy:
+    """The policy of this machine's cells."""
+    code = install_cell_code(settings.cache_dir)
+    return default_policy(runtime=runtime.path, code=code, base_prefix=str(runtime.base.prefix))

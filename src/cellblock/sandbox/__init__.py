@@ -1,0 +1,1 @@
+"""Linux isolation: policy, system-call filter, cgroups, the template process; knows no AWS."""

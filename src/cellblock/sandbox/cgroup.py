@@ -1,0 +1,283 @@
+"""Limits of one cell in control groups: version 2, version 1, or none where the host grants neither."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from cellblock.errors import HostNotReady
+
+_CPU_PERIOD_MICROSECONDS = 100_000
+_V1_CONTROLLERS = ("memory", "pids", "cpu")
+_PREFIX = "cellblock-"  # followed by the server's process id, and a token: a process may run several nodes
+_MOUNTS = Path("/proc/self/mountinfo")
+_MEMBERSHIP = Path("/proc/self/cgroup")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupLimits:
+    """What the processes of one cell may use together."""
+
+    memory_bytes: int
+    process_count: int
+    cpus: float
+
+
+class Group(Protocol):
+    """The control group of one cell."""
+
+    def add(self, pid: int) -> None:
+        """Put a process, and all it will start, under the limits."""
+
+    def out_of_memory_kills(self) -> int:
+        """How often the kernel killed a process of the group for memory."""
+
+    def remove(self) -> None:
+        """Remove the group, which is empty by now."""
+
+
+class Groups(Protocol):
+    """Makes groups; one implementation for each kind of host."""
+
+    kind: str
+
+    def create(self, name: str, limits: GroupLimits) -> Group:
+        """Make a group; raises HostNotReady when the host refuses."""
+
+    def close(self) -> None:
+        """Remove what `create` needs above the groups."""
+
+
+def _write(path: Path, value: int | str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, str(value).encode())
+    finally:
+        os.close(descriptor)
+
+
+def _counter(path: Path, name: str) -> int:
+    for line in path.read_text().splitlines():
+        key, _, value = line.partition(" ")
+        if key == name:
+            return int(value)
+    return 0
+
+
+class NoGroup:
+    """A cell without a control group: only setrlimit(2) bounds it."""
+
+    def add(self, pid: int) -> None:
+        """Nothing to add to."""
+
+    def out_of_memory_kills(self) -> int:
+        """Unknown without a group."""
+        return 0
+
+    def remove(self) -> None:
+        """Nothing to remove."""
+
+
+class NoGroups:
+    """A host that grants no control groups."""
+
+    kind = "none"
+
+    def create(self, name: str, limits: GroupLimits) -> Group:
+        """A group that limits nothing."""
+        return NoGroup()
+
+    def close(self) -> None:
+        """Nothing to remove."""
+
+
+class V2Group:
+    """A directory of the unified hierarchy (cgroup-v2, kernel documentation)."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def add(self, pid: int) -> None:
+        """Move the process."""
+        _write(self._path / "cgroup.procs", pid)
+
+    def out_of_memory_kills(self) -> int:
+        """The group's own count."""
+        return _counter(self._path / "memory.events", "oom_kill")
+
+    def remove(self) -> None:
+        """Remove the directory."""
+        self._path.rmdir()
+
+
+class V2Groups:
+    """Groups below this process's own, where the unified hierarchy has the controllers and is writable."""
+
+    kind = "v2"
+
+    def __init__(self, parent: Path) -> None:
+        self._parent = parent / _own_name()
+
+    def open(self) -> None:
+        """Make the directory above the cells' groups; raises OSError when the hierarchy is not delegated."""
+        _sweep(self._parent.parent)
+        self._parent.mkdir(exist_ok=True)
+        _write(self._parent.parent / "cgroup.subtree_control", "+memory +pids +cpu")
+        _write(self._parent / "cgroup.subtree_control", "+memory +pids +cpu")
+
+    def create(self, name: str, limits: GroupLimits) -> Group:
+        """Make a group with no swap, since swap would double the memory limit."""
+        path = self._parent / name
+        try:
+            path.mkdir()
+            _write(path / "memory.max", limits.memory_bytes)
+            if (path / "memory.swap.max").exists():
+                _write(path / "memory.swap.max", 0)
+            _write(path / "pids.max", limits.process_count)
+            _write(path / "cpu.max", f"{int(limits.cpus * _CPU_PERIOD_MICROSECONDS)} {_CPU_PERIOD_MICROSECONDS}")
+        except OSError as error:
+            raise HostNotReady(f"cgroup {path} cannot be made: {error.strerror}") from error
+        return V2Group(path)
+
+    def close(self) -> None:
+        """Remove the directory above the groups."""
+        if self._parent.exists():
+            self._parent.rmdir()
+
+
+class V1Group:
+    """One directory in each hierarchy (cgroup-v1, kernel documentation)."""
+
+    def __init__(self, paths: dict[str, Path]) -> None:
+        self._paths = paths
+
+    def add(self, pid: int) -> None:
+        """Move the process in every hierarchy."""
+        for path in self._paths.values():
+            _write(path / "cgroup.procs", pid)
+
+    def out_of_memory_kills(self) -> int:
+        """The memory hierarchy's count."""
+        return _counter(self._paths["memory"] / "memory.oom_control", "oom_kill")
+
+    def remove(self) -> None:
+        """Remove every directory."""
+        for path in self._paths.values():
+            path.rmdir()
+
+
+class V1Groups:
+    """Groups in the separate hierarchies of version 1, below this process's own."""
+
+    kind = "v1"
+
+    def __init__(self, roots: dict[str, Path]) -> None:
+        own = _own_name()
+        self._parents = {name: root / own for name, root in roots.items()}
+
+    def open(self) -> None:
+        """Make the directories above the cells' groups; raises OSError when they are not writable."""
+        for parent in self._parents.values():
+            _sweep(parent.parent)
+            parent.mkdir(exist_ok=True)
+
+    def create(self, name: str, limits: GroupLimits) -> Group:
+        """Make a group in each hierarchy; memory and swap together have the memory limit."""
+        paths = {controller: parent / name for controller, parent in self._parents.items()}
+        quota = int(limits.cpus * _CPU_PERIOD_MICROSECONDS)
+        try:
+            for path in paths.values():
+                path.mkdir()
+            _write(paths["memory"] / "memory.limit_in_bytes", limits.memory_bytes)
+            if (paths["memory"] / "memory.memsw.limit_in_bytes").exists():
+                _write(paths["memory"] / "memory.memsw.limit_in_bytes", limits.memory_bytes)
+            _write(paths["pids"] / "pids.max", limits.process_count)
+            _write(paths["cpu"] / "cpu.cfs_period_us", _CPU_PERIOD_MICROSECONDS)
+            _write(paths["cpu"] / "cpu.cfs_quota_us", quota)
+        except OSError as error:
+            raise HostNotReady(f"cgroup {name} cannot be made: {error.strerror}") from error
+        return V1Group(paths)
+
+    def close(self) -> None:
+        """Remove the directories above the groups."""
+        for parent in self._parents.values():
+            if parent.exists():
+                parent.rmdir()
+
+
+def find_groups(setting: str) -> Groups:
+    """The strongest kind this process may use; `setting` is "auto" or "none"."""
+    if setting == "none":
+        return NoGroups()
+    for candidate in (_version_2(), _version_1()):
+        if candidate is not None:
+            try:
+                candidate.open()
+            except OSError:
+                _abandon(candidate)
+            else:
+                return candidate
+    return NoGroups()
+
+
+def _own_name() -> str:
+    return f"{_PREFIX}{os.getpid()}-{secrets.token_hex(3)}"
+
+
+def _sweep(directory: Path) -> None:
+    """Remove what servers left that were killed: groups named after a process that is no more."""
+    for left in directory.glob(f"{_PREFIX}*"):
+        if not Path("/proc", left.name.removeprefix(_PREFIX).partition("-")[0]).exists():
+            for group in (*left.glob("*/"), left):
+                with contextlib.suppress(OSError):  # its last processes are still going; the next start finds it empty
+                    group.rmdir()
+
+
+def _abandon(groups: V2Groups | V1Groups) -> None:
+    try:
+        groups.close()
+    except OSError:
+        return  # what could not be made need not be removed; what another process uses stays
+
+
+def _version_2() -> V2Groups | None:
+    for point, kind, _ in _hierarchies():
+        if kind == "cgroup2":
+            own = Path(point, _membership("").lstrip("/"))
+            controllers = own / "cgroup.controllers"
+            if controllers.exists() and {"memory", "pids", "cpu"} <= set(controllers.read_text().split()):
+                return V2Groups(own)
+    return None
+
+
+def _version_1() -> V1Groups | None:
+    roots: dict[str, Path] = {}
+    for point, kind, options in _hierarchies():
+        if kind == "cgroup":
+            for controller in set(_V1_CONTROLLERS) & set(options.split(",")):
+                roots[controller] = Path(point, _membership(controller).lstrip("/"))
+    return V1Groups(roots) if len(roots) == len(_V1_CONTROLLERS) else None
+
+
+def _hierarchies() -> list[tuple[str, str, str]]:
+    """(mount point, file-system type, super options) of every cgroup mount (proc(5), mountinfo)."""
+    found: list[tuple[str, str, str]] = []
+    for line in _MOUNTS.read_text().splitlines():
+        before, _, after = line.partition(" - ")
+        kind, _, options = after.split(" ", 2)
+        if kind.startswith("cgroup"):
+            found.append((before.split(" ")[4], kind, options))
+    return found
+
+
+def _membership(controller: str) -> str:
+    """This process's path in the hierarchy of a controller; version 2 has the empty name (cgroups(7))."""
+    for line in _MEMBERSHIP.read_text().splitlines():
+        _, names, path = line.split(":", 2)
+        if controller in names.split(","):
+            return path
+    return "/"

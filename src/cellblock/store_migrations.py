@@ -1,0 +1,105 @@
+"""The steps that bring a database to the schema of this version."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from cellblock.model import BUILT_IN_INTERPRETER
+from cellblock.store_schema import interpreters, schema_version, to_row
+
+# A step is never edited once it was released: databases out there have run it. Step n leads from version n - 1 to n.
+STEPS: tuple[tuple[str, ...], ...] = (
+    (
+        """
+        CREATE TABLE interpreters (
+            id TEXT PRIMARY KEY,
+            account TEXT NOT NULL,
+            kind TEXT NOT NULL CHECK (kind IN ('SYSTEM', 'CUSTOM')),
+            name TEXT NOT NULL,
+            status TEXT NOT NULL,
+            description TEXT,
+            role_arn TEXT,
+            network_mode TEXT NOT NULL,
+            network_configuration TEXT NOT NULL,
+            certificates TEXT NOT NULL,
+            filesystems TEXT NOT NULL,
+            tags TEXT NOT NULL,
+            created_at BIGINT NOT NULL,
+            updated_at BIGINT NOT NULL
+        )
+        """,
+        "CREATE UNIQUE INDEX interpreters_name ON interpreters (account, name) WHERE status <> 'DELETED'",
+        "CREATE INDEX interpreters_newest ON interpreters (created_at, id)",
+        """
+        CREATE TABLE sessions (
+            id TEXT PRIMARY KEY,
+            interpreter_id TEXT NOT NULL REFERENCES interpreters (id),
+            account TEXT NOT NULL,
+            name TEXT,
+            description TEXT,
+            state TEXT NOT NULL CHECK (state IN ('READY', 'TERMINATED')),
+            timeout_seconds INTEGER NOT NULL,
+            certificates TEXT NOT NULL,
+            filesystems TEXT NOT NULL,
+            created_at BIGINT NOT NULL,
+            updated_at BIGINT NOT NULL,
+            ended_at BIGINT,
+            end_reason TEXT,
+            CHECK ((state = 'TERMINATED') = (ended_at IS NOT NULL)),
+            CHECK ((state = 'TERMINATED') = (end_reason IS NOT NULL))
+        )
+        """,
+        "CREATE INDEX sessions_live ON sessions (account, interpreter_id) WHERE state = 'READY'",
+        "CREATE INDEX sessions_newest ON sessions (interpreter_id, account, created_at, id)",
+        "CREATE INDEX sessions_ended ON sessions (ended_at) WHERE state = 'TERMINATED'",
+        """
+        CREATE TABLE claims (
+            account TEXT NOT NULL,
+            operation TEXT NOT NULL,
+            token TEXT NOT NULL,
+            digest TEXT NOT NULL,
+            resource_id TEXT NOT NULL,
+            created_at BIGINT NOT NULL,
+            PRIMARY KEY (account, operation, token)
+        )
+        """,
+        "CREATE INDEX claims_resource ON claims (resource_id)",
+        "CREATE INDEX claims_oldest ON claims (created_at)",
+        """
+        CREATE TABLE access_keys (
+            id TEXT PRIMARY KEY,
+            secret TEXT NOT NULL,
+            account TEXT NOT NULL,
+            name TEXT NOT NULL,
+            actions TEXT NOT NULL,
+            resources TEXT NOT NULL,
+            created_at BIGINT NOT NULL,
+            UNIQUE (account, name)
+        )
+        """,
+    ),
+)
+
+
+class SchemaTooNew(Exception):
+    """The database was written by a later version of the program."""
+
+    def __init__(self, found: int, known: int) -> None:
+        super().__init__(f"its schema version is {found} and this version of Cellblock knows up to {known}; start a newer Cellblock")
+
+
+def migrate(connection: sa.Connection, steps: Sequence[Sequence[str]] = STEPS) -> None:
+    """Run the missing steps; the caller's transaction makes them happen all or not at all. Raises SchemaTooNew."""
+    connection.execute(sa.text("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)"))
+    found = connection.execute(sa.select(schema_version.c.version)).scalar_one_or_none()
+    if found is not None and found > len(steps):
+        raise SchemaTooNew(found, len(steps))
+    for statement in (statement for step in steps[found or 0 :] for statement in step):
+        connection.execute(sa.text(statement))
+    if found is None:
+        connection.execute(sa.insert(schema_version).values(version=len(steps)))
+        connection.execute(sa.insert(interpreters), to_row(interpreters, BUILT_IN_INTERPRETER))
+    elif found < len(steps):
+        connection.execute(sa.update(schema_version).values(version=len(steps)))

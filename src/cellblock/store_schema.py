@@ -1,0 +1,137 @@
+"""The tables of the store and how a row becomes a value."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect, RowMapping
+
+from cellblock.model import AccessKey, Interpreter, Session
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+TableValue = Interpreter | Session | AccessKey
+ValueT = TypeVar("ValueT", Interpreter, Session, AccessKey)
+
+
+def to_microseconds(instant: datetime) -> int:
+    """Whole microseconds since 1970, exact both ways."""
+    return (instant - EPOCH) // MICROSECOND
+
+
+class Instant(sa.types.TypeDecorator[datetime]):
+    """A time with its zone, kept as a number because not every database keeps zones."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        """To the database."""
+        return None if value is None else to_microseconds(value)
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+        """From the database."""
+        return None if value is None else EPOCH + value * MICROSECOND
+
+
+class JsonText(sa.types.TypeDecorator[Any]):
+    """A JSON object as text."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str:
+        """To the database."""
+        return json.dumps(value, separators=(",", ":"))
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        """From the database."""
+        return json.loads(value or "null")
+
+
+class JsonTuple(JsonText):
+    """A JSON list as text, a tuple in the model."""
+
+    cache_ok = True
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[Any, ...]:
+        """From the database."""
+        return tuple(json.loads(value or "[]"))
+
+
+metadata = sa.MetaData()
+
+schema_version = sa.Table("schema_version", metadata, sa.Column("version", sa.Integer, nullable=False))
+
+interpreters = sa.Table(
+    "interpreters",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("account", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("description", sa.Text),
+    sa.Column("role_arn", sa.Text),
+    sa.Column("network_mode", sa.Text, nullable=False),
+    sa.Column("network_configuration", JsonText, nullable=False),
+    sa.Column("certificates", JsonTuple, nullable=False),
+    sa.Column("filesystems", JsonTuple, nullable=False),
+    sa.Column("tags", JsonText, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("updated_at", Instant, nullable=False),
+)
+
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("interpreter_id", sa.Text, sa.ForeignKey("interpreters.id"), nullable=False),
+    sa.Column("account", sa.Text, nullable=False),
+    sa.Column("name", sa.Text),
+    sa.Column("description", sa.Text),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("timeout_seconds", sa.Integer, nullable=False),
+    sa.Column("certificates", JsonTuple, nullable=False),
+    sa.Column("filesystems", JsonTuple, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("updated_at", Instant, nullable=False),
+    sa.Column("ended_at", Instant),
+    sa.Column("end_reason", sa.Text),
+)
+
+claims = sa.Table(
+    "claims",
+    metadata,
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("operation", sa.Text, primary_key=True),
+    sa.Column("token", sa.Text, primary_key=True),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("resource_id", sa.Text, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+)
+
+access_keys = sa.Table(
+    "access_keys",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("secret", sa.Text, nullable=False),
+    sa.Column("account", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("actions", JsonTuple, nullable=False),
+    sa.Column("resources", JsonTuple, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+)
+
+
+def to_row(table: sa.Table, value: TableValue) -> dict[str, Any]:
+    """The row of a value: its fields are named as the columns."""
+    return {name: getattr(value, name) for name in table.columns.keys()}  # noqa: SIM118 - iterating a collection gives columns
+
+
+def to_value(kind: type[ValueT], row: RowMapping) -> ValueT:
+    """The value of a whole row."""
+    return kind(**{str(name): value for name, value in row.items()})

@@ -1,0 +1,1 @@
+"""What runs inside a cell; it never imports the host's package."""

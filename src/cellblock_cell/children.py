@@ -1,0 +1,129 @@
+"""Starts the cell's processes, kills their groups, and reaps everything that ends, orphans too."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from cellblock_cell.loop import READ, Loop
+
+_REAPED_A_ROUND = 256
+_IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGVTALRM)
+_FIRST_TO_KILL = "1000"  # oom_score_adj: the kernel's memory killer takes user code before the agent
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a process ended: its exit status, or the signal that killed it."""
+
+    status: int
+    signal: int = 0
+
+    @property
+    def exit_code(self) -> int:
+        """The status as a shell gives it."""
+        return 128 + self.signal if self.signal else self.status
+
+    @property
+    def text(self) -> str:
+        """For a sentence: "was killed by SIGSEGV", "ended with status 7"."""
+        return f"was killed by {signal_name(self.signal)}" if self.signal else f"ended with status {self.status}"
+
+
+def signal_name(number: int) -> str:
+    """SIGSEGV for 11; real-time signals have numbers only."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+class Children:
+    """Every child of this process; there is one of these in an agent, because signals and waiting are the process's own."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._ends: dict[int, Callable[[End], None]] = {}
+        self._wakeup, self._alarm = socket.socketpair()
+        self._wakeup.setblocking(False)
+        self._alarm.setblocking(False)
+        # handlers, not SIG_IGN: a child that is exec'ed gets the default back
+        for number in (*_IGNORED, signal.SIGCHLD):
+            signal.signal(number, _do_nothing)
+        signal.set_wakeup_fd(self._alarm.fileno(), warn_on_full_buffer=False)
+        loop.watch(self._wakeup.fileno(), READ, self._woken)
+
+    def add(self, pid: int, on_end: Callable[[End], None]) -> None:
+        """Call `on_end` while the child is a zombie: its process group still belongs to it and can be killed."""
+        self._ends[pid] = on_end
+
+    def spawn(self, arguments: list[str], environment: dict[str, str], *, stdout: int, stderr: int) -> int:
+        """Start a program in a session of its own, with no input; the caller then calls `add`. Raises OSError."""
+        pid = os.posix_spawn(
+            arguments[0],
+            arguments,
+            environment,
+            file_actions=[(os.POSIX_SPAWN_DUP2, stdout, 1), (os.POSIX_SPAWN_DUP2, stderr, 2)],
+            setsid=True,
+            setsigmask=[],
+            setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # Python ignores these
+        )
+        with contextlib.suppress(OSError):
+            Path(f"/proc/{pid}/oom_score_adj").write_text(_FIRST_TO_KILL)
+        return pid
+
+    def kill_all(self) -> None:
+        """Kill the group of every child that was added."""
+        for pid in self._ends:
+            kill_group(pid, signal.SIGKILL)
+
+    def _woken(self, _events: int) -> None:
+        with contextlib.suppress(BlockingIOError):
+            self._wakeup.recv(4096)
+        for _ in range(_REAPED_A_ROUND):
+            if not self._reap_one():
+                return
+        self._loop.call_after(0, lambda: self._woken(READ))
+
+    def _reap_one(self) -> bool:
+        try:
+            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return False
+        if found is None:
+            return False
+        on_end = self._ends.pop(found.si_pid, None)
+        if on_end is not None:
+            on_end(End(found.si_status) if found.si_code == os.CLD_EXITED else End(0, found.si_status))
+        os.waitpid(found.si_pid, 0)
+        return True
+
+
+def kill_group(pid: int, number: int) -> None:
+    """Signal the process group that a child leads; a child that has not made its group yet is signalled alone."""
+    try:
+        os.killpg(pid, number)
+    except ProcessLookupError:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def become_user_process() -> None:
+    """In a forked child: the signals and the rank for the memory killer of an ordinary process, in a session of its own."""
+    signal.set_wakeup_fd(-1)
+    for number in (*_IGNORED, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, _do_nothing)  # the kernel's loop decides when it may be interrupted
+    os.setsid()
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_KILL)
+
+
+def _do_nothing(_number: int, _frame: FrameType | None) -> None:
+    """The wakeup descriptor has told the loop."""

@@ -1,0 +1,158 @@
+"""Code in one language: calls queue, a kernel is started when one is needed, and its death ends one call only."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from cellblock_cell.call import Call, ToolError
+from cellblock_cell.children import End
+from cellblock_cell.images import Images
+from cellblock_cell.kernel import Kernel, Launch, is_result
+from cellblock_cell.link import Frame, Kind, LinkError
+from cellblock_cell.output import Stream
+from cellblock_cell.run import Run, Stop
+from cellblock_cell.workbench import Workbench
+
+_LOST = "The variables are lost, files are kept; the next call starts afresh."
+
+
+class CodeRuns:
+    """The calls of one language. What is printed between two calls, by threads or child processes, is dropped."""
+
+    def __init__(self, bench: Workbench, launch: Launch) -> None:
+        self._bench = bench
+        self._launch = launch
+        self._queue: deque[Run] = deque()
+        self._current: Run | None = None
+        self._images = Images(bench.link, 0)
+        self._kernel: Kernel | None = None
+        self._on_ready: Callable[[], None] | None = None
+        self._note = ""
+
+    def warm_up(self, on_ready: Callable[[], None]) -> None:
+        """Start the kernel before the first call; `on_ready` is called when it can take one. Raises OSError."""
+        self._on_ready = on_ready
+        self._kernel = self._start_kernel()
+
+    def submit(self, call: Call) -> None:
+        """Run the code after the calls that came before. Raises ToolError."""
+        call.text("code")
+        self._queue.append(Run(self._bench.loop, self._bench.link, call))
+        self._begin_next()
+
+    def cancel(self, number: int) -> bool:
+        """Interrupt the call or take it out of the queue; whether it was one of these."""
+        if self._current is not None and self._current.call.number == number:
+            self._current.cancel()
+            return True
+        for run in self._queue:
+            if run.call.number == number:
+                self._queue.remove(run)
+                run.cancel()
+                return True
+        return False
+
+    def _begin_next(self) -> None:
+        while self._current is None and self._queue:
+            run = self._queue.popleft()
+            try:
+                self._begin(run)
+            except ToolError as error:
+                self._current = None
+                self._bench.link.send(Frame(Kind.RESULT, run.call.number, error.meta))
+
+    def _begin(self, run: Run) -> None:
+        if run.call.flag("clear_context"):
+            self._discard_kernel()
+        kernel = self._kernel = self._kernel or self._start_kernel_for_call()
+        kernel.pipes.drain()  # what was printed since the last call
+        self._current = run
+        self._images = Images(self._bench.link, run.call.number)
+        run.start(Stop(ask=lambda: self._interrupt(kernel, run), force=kernel.kill))
+        kernel.feeds(self._bench.link)
+        try:
+            kernel.channel.send(Frame(Kind.CALL, run.call.number, {"code": run.call.text("code")}))
+        except LinkError as error:
+            kernel.feeds_nothing(self._bench.link)
+            raise ToolError("bad_call", "the code is too long for one call") from error
+
+    def _start_kernel_for_call(self) -> Kernel:
+        try:
+            return self._start_kernel()
+        except OSError as error:
+            raise ToolError("no_process", f"the kernel could not be started: {error.strerror}") from error
+
+    def _start_kernel(self) -> Kernel:
+        return Kernel(self._bench.loop, self._bench.children, self, self._launch)
+
+    def _interrupt(self, kernel: Kernel, run: Run) -> None:
+        # the frame is for a kernel that has not begun the run yet, where the signal would be lost
+        kernel.channel.send(Frame(Kind.CANCEL, run.call.number))
+        kernel.interrupt()
+
+    def _discard_kernel(self) -> None:
+        self._note = ""
+        if self._kernel is not None:
+            self._kernel.disown(self._bench.abandoned)
+            self._kernel.kill()
+            self._kernel = None
+
+    def kernel_sent(self, frame: Frame) -> None:
+        """Part of the KernelOwner protocol."""
+        run = self._current
+        if frame.kind is Kind.HELLO and self._on_ready is not None:
+            on_ready, self._on_ready = self._on_ready, None
+            on_ready()
+        elif frame.kind is Kind.DATA and run is not None:
+            try:
+                self._images.take(frame)
+            except LinkError as error:
+                self._refuse(str(error))
+        elif frame.kind is Kind.RESULT:
+            if run is None or frame.call != run.call.number or not is_result(frame):
+                self._refuse("a result of no run")
+            else:
+                self._end(run, int(str(frame.meta["exit_code"])))
+
+    def kernel_printed(self, stream: Stream, data: bytes) -> None:
+        """Part of the KernelOwner protocol."""
+        if self._current is not None:
+            self._current.write(stream, data)
+
+    def kernel_ended(self, end: End, fault: str) -> None:
+        """Part of the KernelOwner protocol."""
+        if self._kernel is not None:
+            self._kernel.feeds_nothing(self._bench.link)
+            self._kernel.disown(self._bench.abandoned)
+            self._kernel = None
+        run, self._current = self._current, None
+        if run is None:
+            self._note = f"The kernel {end.text} between two calls, so this call had a fresh one: variables of earlier calls are lost."
+        else:
+            run.finish(end.exit_code, outcome="killed", note=_why(end, fault, was_stopping=run.is_stopping))
+        self._begin_next()
+
+    def _refuse(self, what: str) -> None:
+        if self._kernel is not None:
+            self._kernel.channel.pause()
+            self._kernel.kill(f"it sent {what}")
+
+    def _end(self, run: Run, exit_code: int) -> None:
+        if self._kernel is not None:
+            self._kernel.pipes.drain()
+            self._kernel.feeds_nothing(self._bench.link)
+        self._current = None
+        notes, self._note = " ".join(filter(None, (self._note, self._images.note))), ""
+        run.finish(exit_code, note=notes)
+        self._begin_next()
+
+
+def _why(end: End, fault: str, *, was_stopping: bool) -> str:
+    if was_stopping:
+        return f"The code did not stop when it was interrupted, so the kernel was killed. {_LOST}"
+    if fault:
+        return f"The kernel was killed because {fault}. {_LOST}"
+    if end.signal == 9:
+        return f"The kernel was killed by SIGKILL, most likely because the session's memory was used up. {_LOST}"
+    return f"The kernel {end.text}. {_LOST}"

@@ -1,0 +1,15 @@
+"""What an agent is told about its cell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentConfig:
+    """Fixed for the life of a cell."""
+
+    workspace: str  # absolute; commands and kernels start in it, file tools cannot leave it
+    environment: Mapping[str, str]  # of commands, tasks and kernels, whole
+    shell: str = "/bin/bash"

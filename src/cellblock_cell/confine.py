@@ -1,0 +1,204 @@
+"""The steps that turn a fresh clone of the template into a cell, in order; each one is fatal when it fails."""
+
+from __future__ import annotations
+
+import base64
+import gc
+import os
+import resource
+import signal
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cellblock_cell import agent, linux
+from cellblock_cell.link import Decoder, Frame, Kind, encode
+from cellblock_cell.linux import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY
+
+# the cgroup namespace is not among them: it takes as root the cgroup that the supervisor puts the cell into after the clone
+_NAMESPACE_FLAGS = {
+    "user": linux.CLONE_NEWUSER,
+    "pid": linux.CLONE_NEWPID,
+    "mount": linux.CLONE_NEWNS,
+    "network": linux.CLONE_NEWNET,
+    "ipc": linux.CLONE_NEWIPC,
+    "uts": linux.CLONE_NEWUTS,
+}
+USER = 1000
+WORKSPACE = "/workspace"
+_SCRATCH = "/run/cell"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellSpec:
+    """What differs from cell to cell; sizes in bytes, maps as user_namespaces(7) writes them."""
+
+    name: str
+    uid_map: str
+    gid_map: str
+    may_set_groups: bool
+    workspace_bytes: int
+    tmp_bytes: int
+    process_count: int
+    open_files: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellPolicy:
+    """What all cells have in common."""
+
+    namespaces: tuple[str, ...]
+    steps: tuple[str, ...]
+    runtime: str
+    shared_runtime: str
+    hostname: str
+    inodes: int
+    masked_files: tuple[str, ...]
+    masked_directories: tuple[str, ...]
+    read_only: tuple[str, ...]
+    writable: tuple[str, ...]
+    landlock: bool
+    seccomp_program: bytes
+    environment: dict[str, str]
+
+    @property
+    def clone_flags(self) -> int:
+        """The namespaces that the clone itself makes."""
+        return sum(_NAMESPACE_FLAGS[name] for name in self.namespaces if name in _NAMESPACE_FLAGS)
+
+    @classmethod
+    def from_message(cls, message: dict[str, Any]) -> CellPolicy:
+        """The policy as the supervisor sends it: lists for tuples, base64 for the filter."""
+        values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in message.items()}
+        values["seccomp_program"] = base64.b64decode(message["seccomp_program"])
+        return cls(**values)
+
+
+class Confinement:
+    """The steps, as methods; the policy lists them in their order."""
+
+    def __init__(self, spec: CellSpec, policy: CellPolicy) -> None:
+        self._spec = spec
+        self._policy = policy
+
+    def become_user(self) -> None:
+        """The maps are written: take the one id the cell runs as; the namespace's capabilities stay until they are dropped."""
+        if self._spec.may_set_groups:
+            os.setgroups([])
+        os.setresgid(USER, USER, USER)
+        os.setresuid(USER, USER, USER)
+
+    def take_namespaces(self) -> None:
+        """Own keyring, cgroup root and host name."""
+        linux.join_new_session_keyring()
+        linux.unshare(linux.CLONE_NEWCGROUP)
+        linux.set_hostname(self._policy.hostname)
+
+    def raise_loopback(self) -> None:
+        """The one interface of a network namespace that has no other."""
+        linux.loopback_up()
+
+    def mount_process_files(self) -> None:
+        """A proc of this PID namespace over the outer one, with what names the host masked (proc(5))."""
+        linux.mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+        for path in self._policy.read_only:
+            linux.bind(path, path, MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
+        for path in self._policy.masked_files:
+            if Path(path).exists():
+                linux.mount("/dev/null", path, flags=MS_BIND)
+        for path in self._policy.masked_directories:
+            if Path(path).is_dir():
+                linux.mount("none", path, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=0,mode=555")
+
+    def mount_writable_files(self) -> None:
+        """The places the cell may write to, each a tmpfs with a bound on bytes and inodes (tmpfs(5))."""
+        workspace = f"size={self._spec.workspace_bytes},nr_inodes={self._policy.inodes},mode=755"
+        tmp = f"size={self._spec.tmp_bytes},nr_inodes={self._policy.inodes}"
+        linux.mount("workspace", WORKSPACE, "tmpfs", MS_NOSUID | MS_NODEV, workspace)
+        linux.mount("tmp", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, f"{tmp},mode=1777")
+        linux.mount("shm", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, f"{tmp},mode=1777")
+        linux.mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620")
+        linux.mount("scratch", _SCRATCH, "tmpfs", MS_NOSUID | MS_NODEV, f"{tmp},mode=700")
+        for name in ("home", "upper", "work"):
+            (Path(_SCRATCH) / name).mkdir()
+        linux.mount(f"{_SCRATCH}/home", "/home/cell", flags=MS_BIND)
+
+    def mount_runtime(self) -> None:
+        """Packages may be installed over the shared runtime; what is written stays in this cell (overlayfs, userxattr)."""
+        runtime = self._policy.runtime
+        layers = f"lowerdir={self._policy.shared_runtime},upperdir={_SCRATCH}/upper,workdir={_SCRATCH}/work,userxattr"
+        linux.mount("runtime", runtime, "overlay", MS_NOSUID | MS_NODEV, layers)
+
+    def hide_scratch(self) -> None:
+        """The overlay keeps its layers; nobody reaches them, or /run, by name."""
+        linux.mount("none", "/run", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=0,mode=555")
+
+    def set_limits(self) -> None:
+        """What setrlimit(2) can bound; memory and CPU are the cgroup's."""
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (self._spec.open_files, self._spec.open_files))
+        resource.setrlimit(resource.RLIMIT_NPROC, (self._spec.process_count, self._spec.process_count))
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (1 << 20, 1 << 20))
+        resource.setrlimit(resource.RLIMIT_MSGQUEUE, (0, 0))
+
+    def give_up_rights(self) -> None:
+        """No new privileges, then no capabilities: the order lets nothing regain what the next line drops."""
+        linux.no_new_privileges()
+        linux.drop_capabilities()
+        linux.prctl(linux.PR_SET_DUMPABLE, 0)
+
+    def fence_files(self) -> None:
+        """Landlock repeats the mount table's promise in the kernel's own words, where the kernel has it (landlock(7))."""
+        abi = linux.landlock_abi() if self._policy.landlock else 0
+        if abi:
+            handled, scoped = _landlock_rights(abi)
+            everywhere = _LANDLOCK_READ & handled
+            linux.landlock_restrict(handled, scoped, {"/": everywhere, **dict.fromkeys(self._policy.writable, handled)})
+
+    def filter_system_calls(self) -> None:
+        """Last, because the steps above need what it denies."""
+        linux.load_seccomp(self._policy.seccomp_program)
+
+
+# landlock(7): execute, read file, read directory; ioctl on devices is granted with reading because /dev holds harmless ones only
+_LANDLOCK_READ = 1 << 0 | 1 << 2 | 1 << 3
+_LANDLOCK_RIGHTS_BY_ABI = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1, 5: (1 << 16) - 1}
+_LANDLOCK_SCOPES_ABI, _LANDLOCK_SCOPES = 6, 1 << 0 | 1 << 1  # abstract Unix sockets, signals
+
+
+def _landlock_rights(abi: int) -> tuple[int, int]:
+    return _LANDLOCK_RIGHTS_BY_ABI[min(abi, 5)], _LANDLOCK_SCOPES if abi >= _LANDLOCK_SCOPES_ABI else 0
+
+
+def enter(spec: CellSpec, policy: CellPolicy, link: socket.socket) -> int:
+    """Confine this process, then serve as the cell's PID 1; the exit status. Steps that fail are told to the host."""
+    _forget_template(link)
+    if not _wait_for_start(link):
+        return 0
+    confinement = Confinement(spec, policy)
+    for step in policy.steps:
+        try:
+            getattr(confinement, step)()
+        except OSError as error:
+            message = f"{step}: {error.filename or ''}: {error.strerror}"
+            link.sendall(encode(Frame(Kind.RESULT, 0, {"error": {"kind": "confinement", "message": message}})))
+            return 71
+    gc.enable()
+    return agent.serve(agent.AgentConfig(workspace=WORKSPACE, environment=policy.environment), link)
+
+
+def _forget_template(link: socket.socket) -> None:
+    """Nothing of the template's descriptors or signal handling reaches the cell."""
+    linux.close_all_but(link.fileno())
+    for number in (signal.SIGINT, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _wait_for_start(link: socket.socket) -> bool:
+    """The supervisor starts a cell when its cgroup stands; False when it went away first."""
+    decoder = Decoder()
+    while data := link.recv(65536):
+        if decoder.feed(data):
+            return True
+    return False

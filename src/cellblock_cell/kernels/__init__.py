@@ -1,0 +1,1 @@
+"""What runs user code and keeps its variables: one file a language."""

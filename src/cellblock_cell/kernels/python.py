@@ -1,0 +1,189 @@
+"""The Python kernel: the process that runs a session's Python code and keeps its variables.
+
+What a user sees: `sys.exit(3)` and `exit(3)` end the code with exit code 3, a plain `exit` with 0, and the variables stay.
+`input()` raises EOFError. What the code does to the standard streams, their descriptors and the handling of SIGINT lasts
+until its end. A process that the code forks and that returns from the code ends there.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import ctypes
+import faulthandler
+import fcntl
+import io
+import os
+import random
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Mapping
+from os import environ  # to replace it: reading it here has no use
+from types import FrameType
+from typing import NoReturn, TextIO
+
+from cellblock_cell.kernels.python_shell import CellShell
+from cellblock_cell.link import Decoder, Frame, Kind, encode, pieces
+
+_READ_BYTES = 64 * 1024
+
+
+def prepare() -> None:
+    """Make the shell in the template and use each of its paths once, so that a fork finds everything warm."""
+    CellShell.instance().warm_up()
+
+
+def main(connection: socket.socket, environment: Mapping[str, str]) -> None:
+    """Be the kernel at the other end of the connection, until it closes; for a process of its own, just forked."""
+    if environ != environment:
+        environ.clear()
+        environ.update(environment)
+    _reseed()
+    faulthandler.enable(file=2)
+    sys.argv = [""]
+    sys.path[:] = ["", *(entry for entry in sys.path if entry)]  # modules of the user's current directory
+    vars(sys.modules["builtins"])["input"] = _no_input
+    _Kernel(connection).serve()
+
+
+def _reseed() -> None:
+    """The template's generators are in the same state in every fork; those of uuid, secrets, ssl and default_rng ask the system."""
+    random.seed()
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed()
+
+
+def _no_input(prompt: object = "", /) -> NoReturn:
+    raise EOFError(f"input({str(prompt)!r}) has nobody to ask: code in a session runs without a terminal")
+
+
+class _Kernel:
+    def __init__(self, connection: socket.socket) -> None:
+        connection.setblocking(True)
+        self._connection = connection
+        self._decoder = Decoder()
+        self._lock = threading.Lock()  # guards the connection's sending side: display() may be called by any thread
+        self._streams = _Streams()
+        self._call = 0
+        self._images = 0
+        self._pid = os.getpid()
+        self._shell = CellShell.instance()
+        self._shell.show_image = self._show_image
+
+    def serve(self) -> None:
+        signal.signal(signal.SIGINT, _stay)
+        self._send([Frame(Kind.HELLO)])
+        while data := self._connection.recv(_READ_BYTES):
+            for frame in self._decoder.feed(data):
+                if frame.kind is Kind.CALL:
+                    self._answer(frame.call, str(frame.meta["code"]))
+
+    def _answer(self, call: int, code: str) -> None:
+        self._call, self._images = call, 0
+        self._streams.restore()
+        exit_code = self._run(code)
+        signal.signal(signal.SIGINT, _stay)
+        self._streams.restore()
+        self._streams.flush()
+        if os.getpid() != self._pid:
+            os._exit(exit_code)
+        self._call, call = 0, self._call
+        self._send([Frame(Kind.RESULT, call, {"exit_code": exit_code})])
+
+    def _run(self, code: str) -> int:
+        """Interruptible from the first step to the last, wherever the signal strikes."""
+        try:
+            try:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+                self._raise_if_canceled()
+                return self._shell.run(code)
+            finally:
+                signal.signal(signal.SIGINT, _stay)
+        except BaseException:  # an interrupt outside the user's code, or a shell that the user's code broke
+            signal.signal(signal.SIGINT, _stay)
+            traceback.print_exc(file=self._streams.stderr)
+            return 1
+
+    def _raise_if_canceled(self) -> None:
+        """Comes after the handler: an interrupt before it has left its frame, one after it arrives as a signal."""
+        with contextlib.suppress(BlockingIOError):
+            frames = self._decoder.feed(self._connection.recv(_READ_BYTES, socket.MSG_DONTWAIT))
+            if any(frame.kind is Kind.CANCEL and frame.call == self._call for frame in frames):
+                raise KeyboardInterrupt
+
+    def _show_image(self, mime_type: str, data: bytes | str) -> bool:
+        """Send an image; False when it is none. Between calls, and in a forked process, there is nobody to show it to."""
+        try:
+            image = data if isinstance(data, bytes) else data.encode() if "svg" in mime_type else base64.b64decode(data, validate=True)
+        except (binascii.Error, UnicodeEncodeError):
+            return False
+        if not image or not self._call or os.getpid() != self._pid:
+            return bool(image)
+        meta: dict[str, str | int] = {"image": self._images, "mimeType": mime_type, "size": len(image)}
+        self._images += 1
+        with _interrupts_deferred():
+            self._send([Frame(Kind.DATA, self._call, {**meta}, piece) for piece in pieces(image)])
+        return True
+
+    def _send(self, frames: list[Frame]) -> None:
+        with self._lock:
+            for frame in frames:
+                self._connection.sendall(encode(frame))
+
+
+class _Streams:
+    """Standard output and standard error, put back whatever the user's code does to them."""
+
+    def __init__(self) -> None:
+        self._kept = [(number, fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 3)) for number in (1, 2)]
+        self._libc = ctypes.CDLL(None)
+        self._c_stdout = ctypes.c_void_p.in_dll(self._libc, "stdout")
+        self.stdout = _text_stream(1, "surrogateescape")
+        self.stderr = _text_stream(2, "backslashreplace")
+
+    def restore(self) -> None:
+        for number, kept in self._kept:
+            with contextlib.suppress(OSError):  # closed by the user's code, who then sees no output
+                os.dup2(kept, number)
+        if self.stdout.closed:
+            self.stdout = _text_stream(1, "surrogateescape")
+        if self.stderr.closed:
+            self.stderr = _text_stream(2, "backslashreplace")
+        sys.stdout = sys.__stdout__ = self.stdout
+        sys.stderr = sys.__stderr__ = self.stderr
+
+    def flush(self) -> None:
+        for stream in (self.stdout, self.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        self._libc.fflush(self._c_stdout)
+
+
+def _text_stream(descriptor: int, errors: str) -> TextIO:
+    raw = io.FileIO(descriptor, "w", closefd=False)
+    return io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8", errors=errors, line_buffering=True)
+
+
+@contextlib.contextmanager
+def _interrupts_deferred() -> Iterator[None]:
+    """A frame that an interrupt cuts in two would break the connection."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, _frame: arrived.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if arrived:
+            signal.raise_signal(signal.SIGINT)
+
+
+def _stay(_number: int, _frame: FrameType | None) -> None:
+    """Between runs an interrupt comes too late and changes nothing."""

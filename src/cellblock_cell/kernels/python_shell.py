@@ -1,0 +1,170 @@
+"""IPython as a session shows it: no prompts, no colours, no files, no terminal; pictures go out beside the text."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from IPython.core.autocall import IPyAutocall
+from IPython.core.displayhook import DisplayHook
+from IPython.core.displaypub import DisplayPublisher
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
+
+_IMAGE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml")  # the best first: one is shown
+_TYPES = ["text/plain", *_IMAGE_TYPES]
+_INLINE = "module://matplotlib_inline.backend_inline"
+_WARM_UP = (
+    "1 + 1",
+    "def f(x):\n    return 1 / x\nf(0)",
+    "x =",
+    "!true",
+)
+_WARM_UP_PLOT = "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.title('a')\nplt.show()"
+
+
+class Leave(IPyAutocall):
+    """`exit` and `quit`, called or not."""
+
+    rewrite = False
+
+    def __call__(self, code: object = 0) -> None:
+        raise SystemExit(code)
+
+
+class TextDisplayHook(DisplayHook):
+    """Shows the value of a last expression without a prompt."""
+
+    def write_output_prompt(self) -> None:
+        """There is none."""
+
+    def write_format_data(self, format_dict: Mapping[str, Any], md_dict: object = None) -> None:
+        """Text to standard output, or a picture."""
+        self.shell.present(format_dict)
+
+    def log_output(self, format_dict: Mapping[str, Any]) -> None:
+        """Nobody reads the log, and it would keep every picture."""
+
+
+class TextDisplayPublisher(DisplayPublisher):
+    """Shows what display() is given."""
+
+    def publish(self, data: Mapping[str, Any], *_ignored: object, **_options: object) -> None:
+        """Text to standard output, or a picture."""
+        self.shell.present(data)
+
+    def clear_output(self, wait: bool = False) -> None:
+        """What was printed is printed."""
+
+
+class CellShell(InteractiveShell):
+    """The shell of one session's Python code."""
+
+    show_image: Callable[[str, bytes | str], bool]
+    _quiet: ClassVar[Config] = Config(
+        {
+            "HistoryManager": {"enabled": False},
+            "InteractiveShell": {"colors": "nocolor", "separate_in": "", "separate_out": "", "separate_out2": ""},
+        }
+    )
+
+    def __init__(self, **named: Any) -> None:
+        super().__init__(config=self._quiet, displayhook_class=TextDisplayHook, display_pub_class=TextDisplayPublisher, **named)
+        self.show_image = lambda mime_type, data: True
+        self.display_formatter.active_types = _TYPES
+        self.db = {}
+
+    def run(self, code: str) -> int:
+        """Run one call's code; its exit code."""
+        result = self.run_cell(code, store_history=True)
+        error = result.error_before_exec or result.error_in_exec
+        if isinstance(error, SystemExit):
+            return _exit_code(error)
+        return 0 if error is None else 1
+
+    def present(self, data: Mapping[str, Any]) -> None:
+        """Show the best representation: a picture, otherwise text."""
+        for mime_type in _IMAGE_TYPES:
+            if mime_type in data and self.show_image(mime_type, data[mime_type]):
+                return
+        if "text/plain" in data:
+            print(data["text/plain"])  # noqa: T201
+
+    def warm_up(self) -> None:
+        """Run a little of everything and forget it."""
+        _use_inline_figures(self)
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            for code in (*_WARM_UP, _WARM_UP_PLOT):
+                self.run_cell(code, store_history=True)
+        self.reset(new_session=False)
+        self.history_manager.input_hist_parsed[:] = [""]
+        self.history_manager.input_hist_raw[:] = [""]
+
+    def init_ipython_dir(self, ipython_dir: str | None) -> None:
+        """None: the home directory is the user's."""
+
+    def init_profile_dir(self, profile_dir: object) -> None:
+        """None."""
+
+    def init_user_ns(self) -> None:
+        """Add the ways out."""
+        super().init_user_ns()
+        self.user_ns["exit"] = self.user_ns["quit"] = Leave(self)
+
+    def init_builtins(self) -> None:
+        """What the template shows as a warning is not the user's."""
+        super().init_builtins()
+        warnings.filterwarnings("ignore", message="To exit: use 'exit', 'quit'")
+
+    def system(self, cmd: str) -> None:
+        """`!cmd` without a terminal: its output takes the same way as the code's own."""
+        sys.stdout.flush()
+        ended = subprocess.run(self.var_expand(cmd, depth=1), shell=True, executable="/bin/bash", check=False)
+        self.user_ns["_exit_code"] = ended.returncode
+
+    def enable_gui(self, gui: str | None = None) -> None:
+        """No event loop of a window system."""
+
+    def showtraceback(self, *arguments: Any, **named: Any) -> None:
+        """Show every exception but the request to exit."""
+        if not isinstance(sys.exc_info()[1], SystemExit):
+            super().showtraceback(*arguments, **named)
+
+    def _showtraceback(self, etype: object, evalue: object, stb: list[str]) -> None:
+        sys.stdout.flush()
+        sys.stderr.write(self.InteractiveTB.stb2text(stb))
+        sys.stderr.flush()
+
+    def _tee(self, channel: str) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()  # a copy of all output in the history
+
+    def _format_exception_for_storage(self, exception: BaseException, *_rest: object) -> dict[str, str]:
+        return {}  # a second traceback, for the history
+
+
+def _exit_code(request: SystemExit) -> int:
+    """As Python itself does it: a number is the status, another object is printed."""
+    if request.code is None:
+        return 0
+    if isinstance(request.code, int):
+        return request.code & 0xFF
+    sys.stderr.write(f"{request.code}\n")
+    return 1
+
+
+def _use_inline_figures(shell: CellShell) -> None:
+    """Figures appear when they are shown; those left open at the end of a call stay as they are, as in a script."""
+    try:
+        importlib.import_module("matplotlib").use(_INLINE)
+        importlib.import_module("matplotlib.pyplot").switch_backend(_INLINE)
+        inline = importlib.import_module("matplotlib_inline.backend_inline")
+    except ImportError:
+        return
+    if inline.flush_figures in shell.events.callbacks["post_execute"]:
+        shell.events.unregister("post_execute", inline.flush_figures)

@@ -1,0 +1,225 @@
+"""The Linux system calls that Python's standard library lacks, each raising OSError with the name of what failed."""
+
+from __future__ import annotations
+
+import array
+import ctypes
+import fcntl
+import os
+import signal
+import socket
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+# namespaces: clone(2)
+CLONE_NEWTIME = 0x00000080
+CLONE_PIDFD = 0x00001000
+CLONE_CHILD_CLEARTID, CLONE_CHILD_SETTID = 0x00200000, 0x01000000
+CLONE_NEWNS = 0x00020000
+CLONE_NEWCGROUP = 0x02000000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+# mounts: mount(2), umount2(2)
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
+MS_BIND, MS_REC, MS_PRIVATE, MS_SLAVE = 4096, 16384, 1 << 18, 1 << 19
+MNT_DETACH = 2
+# prctl(2)
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_CAPBSET_DROP = 1, 4, 22, 24
+PR_SET_NO_NEW_PRIVS, PR_GET_TID_ADDRESS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 38, 40, 47, 4
+SECCOMP_MODE_FILTER = 2
+# system-call numbers of x86_64 and of the generic table (aarch64); calls newer than 5.0 share one number everywhere
+_NUMBERS = {
+    "x86_64": {"clone": 56, "pivot_root": 155, "capset": 126, "keyctl": 250},
+    "aarch64": {"clone": 220, "pivot_root": 41, "capset": 91, "keyctl": 219},
+}[os.uname().machine]
+_CLOSE_RANGE = 436
+_LANDLOCK_CREATE_RULESET, _LANDLOCK_ADD_RULE, _LANDLOCK_RESTRICT_SELF = 444, 445, 446
+_LANDLOCK_CREATE_RULESET_VERSION, _LANDLOCK_RULE_PATH_BENEATH = 1, 1
+_CAPABILITY_VERSION_3 = 0x20080522
+_KEYCTL_JOIN_SESSION_KEYRING = 1
+_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
+
+
+def _check(result: int, what: str) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), what)
+    return result
+
+
+def _syscall(what: str, number: int, *arguments: int | bytes | ctypes.Array[ctypes.c_char] | None) -> int:
+    return _check(_libc.syscall(ctypes.c_long(number), *(_word(a) for a in arguments)), what)
+
+
+def _word(value: int | bytes | ctypes.Array[ctypes.c_char] | None) -> object:
+    return ctypes.c_long(value) if isinstance(value, int) else value
+
+
+def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:
+    """mount(2)."""
+    result = _libc.mount(source.encode(), target.encode(), kind.encode() or None, ctypes.c_ulong(flags), data.encode() or None)
+    _check(result, f"mount {kind or 'bind'} on {target}")
+
+
+def bind(source: str, target: str, flags: int = 0) -> None:
+    """Bind `source` with everything below it on `target`, then restrict the top of the new mount by `flags`."""
+    mount(source, target, flags=MS_BIND | MS_REC)
+    if flags:
+        restrict(target, flags)
+
+
+def restrict(target: str, flags: int) -> None:
+    """Add MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC to a mount; in a user namespace the ones it has cannot be taken away."""
+    present = os.statvfs(target).f_flag & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)  # ST_* have the same values
+    mount("none", target, flags=MS_REMOUNT | MS_BIND | present | flags)
+
+
+def unmount(target: str, flags: int = MNT_DETACH) -> None:
+    """umount2(2)."""
+    _check(_libc.umount2(target.encode(), flags), f"unmount {target}")
+
+
+def pivot_root(new_root: str) -> None:
+    """Make `new_root` the root and detach the old one, by stacking both on one place (pivot_root(2), NOTES)."""
+    os.chdir(new_root)
+    _syscall(f"pivot_root {new_root}", _NUMBERS["pivot_root"], b".", b".")
+    unmount(".")
+    os.chdir("/")
+
+
+def unshare(flags: int) -> None:
+    """unshare(2)."""
+    _check(_libc.unshare(flags), f"unshare {flags:#x}")
+
+
+def set_hostname(name: str) -> None:
+    """sethostname(2)."""
+    _check(_libc.sethostname(name.encode(), len(name.encode())), f"sethostname {name}")
+
+
+def prctl(option: int, *arguments: int) -> int:
+    """prctl(2) with integer arguments."""
+    words = [ctypes.c_ulong(a) for a in (*arguments, 0, 0, 0, 0)[:4]]
+    return _check(_libc.prctl(option, *words), f"prctl {option}")
+
+
+def fork_into(flags: int) -> tuple[int, int]:
+    """One raw clone(2) that Python survives; (child's pid, its pidfd) in the parent, (0, -1) in the child.
+
+    os.fork() cannot take namespace flags, and unshare() after it would cost a second fork for the PID namespace. The
+    interpreter's own before and after hooks make a raw clone as safe as its fork. The caller must be single-threaded.
+    """
+    pidfd = ctypes.c_int(-1)
+    flags |= CLONE_PIDFD | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | signal.SIGCHLD
+    thread_id = _thread_id_address()
+    python = ctypes.pythonapi
+    python.PyOS_BeforeFork()
+    # PyDLL keeps the interpreter lock across the call: nothing else may run between the hooks
+    pid = _raw_clone(ctypes.c_long(_NUMBERS["clone"]), ctypes.c_long(flags), None, ctypes.byref(pidfd), thread_id, None)
+    if pid == 0:
+        python.PyOS_AfterFork_Child()
+        return 0, -1
+    number = ctypes.get_errno()
+    python.PyOS_AfterFork_Parent()
+    if pid < 0:
+        raise OSError(number, os.strerror(number), f"clone with flags {flags:#x}")
+    return pid, pidfd.value
+
+
+def _thread_id_address() -> ctypes.c_void_p:
+    """Where glibc caches this thread's id, so that the kernel can renew it in the child as glibc's own fork has it."""
+    address = ctypes.c_void_p()
+    _check(_libc.prctl(PR_GET_TID_ADDRESS, ctypes.byref(address), 0, 0, 0), "prctl PR_GET_TID_ADDRESS")
+    return address
+
+
+_locked_libc = ctypes.PyDLL(None, use_errno=True)
+_raw_clone: Callable[..., int] = _locked_libc.syscall
+
+
+def close_from(first: int) -> None:
+    """Close every descriptor from `first` on (close_range(2))."""
+    _syscall("close_range", _CLOSE_RANGE, first, 0xFFFFFFFF, 0)
+
+
+def close_all_but(kept: int) -> None:
+    """Close every descriptor but 0, 1, 2 and `kept`."""
+    if kept > 3:
+        _syscall("close_range", _CLOSE_RANGE, 3, kept - 1, 0)
+    close_from(kept + 1)
+
+
+def loopback_up() -> None:
+    """Bring the loopback interface of this network namespace up (netdevice(7))."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        request = struct.pack("16sh22x", b"lo", 0)
+        name, flags = struct.unpack("16sh22x", fcntl.ioctl(control, _SIOCGIFFLAGS, request))
+        fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh22x", name, flags | _IFF_UP))
+
+
+def join_new_session_keyring() -> None:
+    """Leave the keyring inherited from the host (keyctl(2)); a kernel without keyrings has none to leave."""
+    try:
+        _syscall("keyctl", _NUMBERS["keyctl"], _KEYCTL_JOIN_SESSION_KEYRING, None)
+    except OSError as error:
+        if error.errno not in (38,):  # ENOSYS
+            raise
+
+
+def drop_capabilities() -> None:
+    """Empty the bounding, ambient, permitted, effective and inheritable sets (capabilities(7))."""
+    last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
+    for capability in range(last + 1):
+        prctl(PR_CAPBSET_DROP, capability)
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
+    header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
+    _syscall("capset", _NUMBERS["capset"], header, bytes(24))
+
+
+def no_new_privileges() -> None:
+    """No exec below this process gains rights (PR_SET_NO_NEW_PRIVS)."""
+    prctl(PR_SET_NO_NEW_PRIVS, 1)
+
+
+def load_seccomp(program: bytes) -> None:
+    """Install a compiled filter: 8 bytes an instruction, as libseccomp exports it (seccomp(2))."""
+    code = ctypes.create_string_buffer(program, len(program))
+    header = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(code))
+    _check(_libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, header, 0, 0), "seccomp filter")
+
+
+def landlock_abi() -> int:
+    """The Landlock version of this kernel, 0 where it has none (landlock(7))."""
+    try:
+        return _syscall("landlock", _LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_CREATE_RULESET_VERSION)
+    except OSError:
+        return 0
+
+
+def landlock_restrict(handled: int, scoped: int, allowed: dict[str, int]) -> None:
+    """Deny the `handled` file-system rights except `allowed` below each path; `scoped` bounds signals and sockets (ABI 6)."""
+    attributes = struct.pack("=QQQ", handled, 0, scoped) if scoped else struct.pack("=Q", handled)
+    ruleset = _syscall("landlock ruleset", _LANDLOCK_CREATE_RULESET, attributes, len(attributes), 0)
+    try:
+        for path, rights in allowed.items():
+            descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+            try:
+                rule = struct.pack("=Qi", rights, descriptor)
+                _syscall(f"landlock rule {path}", _LANDLOCK_ADD_RULE, ruleset, _LANDLOCK_RULE_PATH_BENEATH, rule, 0)
+            finally:
+                os.close(descriptor)
+        _syscall("landlock restrict", _LANDLOCK_RESTRICT_SELF, ruleset, 0)
+    finally:
+        os.close(ruleset)
+
+
+def send_with_descriptors(channel: socket.socket, data: bytes, descriptors: list[int]) -> None:
+    """One message with descriptors (unix(7), SCM_RIGHTS)."""
+    channel.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else [])

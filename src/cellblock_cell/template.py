@@ -1,0 +1,119 @@
+"""The warm process that cells are forked from: imports the libraries once, runs no user code, forks on request."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import signal
+import socket
+import sys
+import warnings
+from pathlib import Path
+from typing import NoReturn
+
+from cellblock_cell import confine, linux
+from cellblock_cell.kernels import python as python_kernel
+
+_MESSAGE_BYTES = 64 * 1024
+
+
+class Template:
+    """Serves the supervisor's spawn requests on a SOCK_SEQPACKET socket until it closes."""
+
+    def __init__(self, control: socket.socket, policy: confine.CellPolicy) -> None:
+        self._control = control
+        self._policy = policy
+
+    def serve(self) -> None:
+        """One request at a time: this process stays single-threaded so that a fork copies a sane state."""
+        while True:
+            data, descriptors, _, _ = socket.recv_fds(self._control, _MESSAGE_BYTES, 1)
+            if not data:
+                return
+            request = json.loads(data)
+            link = socket.socket(fileno=descriptors[0])
+            link.set_inheritable(False)  # received descriptors are inheritable; no exec in the cell may keep the link
+            try:
+                self._spawn(confine.CellSpec(**request["cell"]), link)
+            except OSError as error:
+                self._tell({"event": "refused", "name": request["cell"]["name"], "message": str(error)})
+            finally:
+                link.close()
+
+    def _spawn(self, spec: confine.CellSpec, link: socket.socket) -> None:
+        pid, pidfd = linux.fork_into(self._policy.clone_flags)
+        if pid == 0:
+            self._become_cell(spec, link)
+        try:
+            _write_maps(pid, spec)
+            message = json.dumps({"event": "spawned", "name": spec.name, "pid": pid}).encode()
+            linux.send_with_descriptors(self._control, message, [pidfd])
+        except OSError:
+            os.kill(pid, signal.SIGKILL)
+            raise
+        finally:
+            os.close(pidfd)
+
+    def _become_cell(self, spec: confine.CellSpec, link: socket.socket) -> NoReturn:
+        """Never returns to the template's loop, whatever happens."""
+        try:
+            os._exit(confine.enter(spec, self._policy, link))
+        finally:
+            os._exit(70)
+
+    def _tell(self, event: dict[str, str | int]) -> None:
+        self._control.send(json.dumps(event).encode())
+
+
+def _write_maps(pid: int, spec: confine.CellSpec) -> None:
+    """Map the cell's ids to the template's; the child waits for the start frame, which comes later (user_namespaces(7))."""
+    process = Path(f"/proc/{pid}")
+    if not spec.may_set_groups:
+        (process / "setgroups").write_text("deny")
+    (process / "uid_map").write_text(spec.uid_map)
+    (process / "gid_map").write_text(spec.gid_map)
+
+
+def preload(modules: list[str]) -> list[str]:
+    """Import what cells should find warm; the names that could not be imported."""
+    missing: list[str] = []
+    for name in modules:
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            missing.append(name)
+    return missing
+
+
+def _silence_standard_streams() -> None:
+    """What went to the supervisor while starting must not be a way out for cells."""
+    null = os.open("/dev/null", os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    os.close(null)
+
+
+def main() -> int:
+    """Run by the first stage in the finished root, as the runtime's Python, with the control socket's descriptor as argument."""
+    control = socket.socket(fileno=int(sys.argv[-1]))
+    control.set_inheritable(False)
+    spec = json.loads(control.recv(1024 * 1024))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the server's business
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        missing = preload(spec["preload"])
+        python_kernel.prepare()
+    gc.collect()
+    gc.freeze()  # a collection in a cell would write to, and so copy, every page that holds an object
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the supervisor holds pidfds; the kernel reaps (imports above may wait for children)
+    template = Template(control, confine.CellPolicy.from_message(spec["policy"]))
+    _silence_standard_streams()
+    control.send(json.dumps({"event": "ready", "python": sys.version.split()[0], "missing": missing}).encode())
+    template.serve()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,22 @@
+def test_smoke(agent):
+    r = agent.run("1+1"); print(r); assert r.text == "2"
+    r = agent.run("print('a'); 1/0"); print(r.stderr.decode(), r)
+    r = agent.run("x = "); print(r.stderr.decode(), r)
+    r = agent.run("import matplotlib.pyplot as plt; plt.plot([1,2]); plt.show()"); print(r.meta, {k:(m,len(d)) for k,(m,d) in r.images.items()}, r.stdout, r.stderr)
+    r = agent.command("echo hi; ls -la; id; exit 3"); print(r)
+    r = agent.write({"a/b/c.txt": b"x"*3000000, "d": b""}); print(r)
+    r = agent.call("list_files", path=""); print(r)
+    r = agent.file("a/b/c.txt"); print(r.meta, len(r.files[0]))
+    r = agent.run("import os; [(f, os.readlink(f'/proc/self/fd/{f}')) for f in os.listdir('/proc/self/fd') if os.path.exists(f'/proc/self/fd/{f}')]"); print(r.text)
+    r = agent.run("!echo hello; echo err >&2"); print(r)
+    r = agent.run("import asyncio\nawait asyncio.sleep(0.01)\n5"); print(r)
+    r = agent.run("import asyncio\nasync def f(): return 7\nasyncio.run(f())"); print(r)
+    r = agent.run("import sys; sys.exit(3)"); print(r)
+    r = agent.run("exit"); print(r)
+    r = agent.run("%pip --version"); print(r)
+    r = agent.run("input('x')"); print(r)
+    r = agent.run("import os; os._exit(7)"); print(r)
+    r = agent.run("x"); print(r)
+    r = agent.run("import time; time.sleep(60)", timeout_seconds=0.2); print(r)
+    r = agent.call("remove_files", paths=["a", "zz"]); print(r)
+    assert 0

@@ -1,0 +1,33 @@
+"""What all tests share: those that need root are left out by name when an ordinary user runs them."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from cellblock import runtime, settings
+
+NEEDS_ROOT = "needs the rights of root"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if os.geteuid() == 0:
+        return
+    for item in items:
+        if item.get_closest_marker("root"):
+            item.add_marker(pytest.mark.skip(reason=NEEDS_ROOT))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    left_out = [report.nodeid for report in terminalreporter.stats.get("skipped", ()) if NEEDS_ROOT in str(report.longrepr)]
+    if left_out:
+        terminalreporter.section("left out: these need root, run `make test` as root too")
+        for name in left_out:
+            terminalreporter.line(name)
+
+
+@pytest.fixture(scope="session")
+def built_runtime() -> runtime.Runtime:
+    """The real runtime of this machine, built when it is not there yet."""
+    return runtime.build(settings.load(), lambda progress: None)

@@ -1,0 +1,93 @@
+"""Control groups of this host: what is made limits, and nothing of it is left."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cellblock.sandbox.cgroup import Group, GroupLimits, Groups, NoGroups, find_groups
+
+LIMITS = GroupLimits(memory_bytes=64 * 1024 * 1024, process_count=8, cpus=0.5)
+EAT = "data = bytearray(256 * 1024 * 1024); print(len(data))"
+FORK = "import os\nfor _ in range(20):\n    if os.fork() == 0:\n        __import__('signal').pause()"
+
+
+@pytest.fixture
+def groups() -> Iterator[Groups]:
+    found = find_groups("auto")
+    if isinstance(found, NoGroups):
+        pytest.skip("no control groups that this user may write to")
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def group(groups: Groups) -> Iterator[Group]:
+    made = groups.create("test", LIMITS)
+    yield made
+    made.remove()
+
+
+def run_in(group: Group, code: str) -> subprocess.CompletedProcess[str]:
+    """Run Python under the group: it waits for a line before it does anything."""
+    with subprocess.Popen(
+        [sys.executable, "-c", f"input()\n{code}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+    ) as process:
+        group.add(process.pid)
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.close()
+        process.wait(timeout=20)
+        subprocess.run(["pkill", "-KILL", "-g", str(process.pid)], check=False)
+        assert process.stdout is not None
+        return subprocess.CompletedProcess([], process.returncode, process.stdout.read(), "")
+
+
+def directories() -> list[Path]:
+    return [path for path in Path("/sys/fs/cgroup").rglob(f"cellblock-{os.getpid()}*")]
+
+
+def test_memory_beyond_the_limit_kills_and_is_counted(group: Group) -> None:
+    assert run_in(group, EAT).returncode == -9
+    assert group.out_of_memory_kills() == 1
+
+
+def test_the_same_memory_without_the_group_is_granted() -> None:
+    assert subprocess.run([sys.executable, "-c", EAT], capture_output=True, text=True, check=True).stdout == f"{256 * 1024 * 1024}\n"
+
+
+def test_processes_beyond_the_limit_are_refused(group: Group) -> None:
+    assert run_in(group, FORK).returncode == 1
+
+
+def test_nothing_is_left_of_a_removed_group(groups: Groups) -> None:
+    groups.create("short", LIMITS).remove()
+    groups.close()
+    assert directories() == []
+
+
+def test_groups_of_a_server_that_was_killed_are_swept_at_the_next_start(groups: Groups) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    stale = [path.with_name(f"cellblock-{ended.pid}-0") for path in directories()]
+    for path in stale:
+        (path / "left").mkdir(parents=True)
+    find_groups("auto").close()
+    assert not any(path.exists() for path in stale)
+
+
+def test_a_host_told_to_use_none_has_groups_that_limit_nothing() -> None:
+    groups = find_groups("none")
+    group = groups.create("test", LIMITS)
+    group.add(os.getpid())
+    assert (groups.kind, group.out_of_memory_kills()) == ("none", 0)
