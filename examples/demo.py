@@ -19,15 +19,13 @@ CHART = Path("demo-output") / "quarterly_sales.png"
 READY = re.compile(r"cellblock is ready on (http://\S+)")
 STOP_SECONDS = 30
 
-NEXT = """
-That was the unmodified AWS client packages, and every line of that code ran in a sandbox on this machine. To go on:
-
-  {cellblock} run -c 'print(6 * 7)'          one line in a fresh session
-  {cellblock} serve                          a server on port 8080; then, in another terminal:
-  eval "$({cellblock} env)"                  point this shell's AWS clients at it
-  {python} examples/investment.py    any of the examples, or code of your own
-  {cellblock} doctor                         what this machine offers the sandbox
-"""
+NEXT = (
+    ("{cellblock} run -c 'print(6 * 7)'", "one line in a fresh session"),
+    ("{cellblock} serve", "a server on port 8080; then, in another terminal:"),
+    ('eval "$({cellblock} env)"', "point this shell's AWS clients at it"),
+    ("{python} examples/investment.py", "any of the examples, or code of your own"),
+    ("{cellblock} doctor", "what this machine offers the sandbox"),
+)
 
 
 @contextmanager
@@ -70,6 +68,15 @@ def run_example(environment: dict[str, str], name: str, *arguments: str) -> None
     subprocess.run([sys.executable, EXAMPLES / name, *arguments], env=environment, check=True)
 
 
+def say_what_is_next() -> None:
+    programs = {"cellblock": os.path.relpath(CELLBLOCK), "python": os.path.relpath(sys.executable)}
+    lines = [(command.format(**programs), meaning) for command, meaning in NEXT]
+    width = max(len(command) for command, _ in lines)
+    print("\nThese were the unmodified AWS client packages, and the code they sent ran in sandboxes on this machine. To go on:\n")
+    for command, meaning in lines:
+        print(f"  {command:{width}}  {meaning}")
+
+
 def main() -> None:
     subprocess.run([CELLBLOCK, "runtime", "build"], check=True)
     with tempfile.TemporaryDirectory(prefix="cellblock-demo-") as directory:
@@ -80,8 +87,7 @@ def main() -> None:
             run_example(environment, "csv_summary.py")
             run_example(environment, "sales_chart.py", str(CHART))
         print("\nthe server has stopped")
-    programs = {"cellblock": os.path.relpath(CELLBLOCK), "python": os.path.relpath(sys.executable)}
-    print(NEXT.format(**programs))
+    say_what_is_next()
 
 
 if __name__ == "__main__":

@@ -39,7 +39,10 @@ def draw() -> bytes:
     try:
         invoke("writeFiles", {"content": [{"path": "quarters.json", "text": json.dumps(QUARTERS)}]})
         blocks = invoke("executeCode", {"language": "python", "code": CHART})
-        return next(block["data"] for block in blocks if block["type"] == "image")
+        images = [block["data"] for block in blocks if block["type"] == "image"]
+        if not images:
+            sys.exit("no picture came back, but: " + "\n".join(block.get("text", "") for block in blocks))
+        return images[0]
     finally:
         client.stop_code_interpreter_session(codeInterpreterIdentifier=INTERPRETER, sessionId=session)
 

@@ -16,6 +16,7 @@ from cellblock_cell.link import Frame, Kind
 from cellblock_cell.loop import Loop
 from cellblock_cell.output import Abandoned, OutputPipes, Stream
 
+CONNECTION = 3  # a kernel's descriptor for its frames, beside the standard streams
 _DEATH_SECONDS = 0.2  # from a closed connection to the news that the process ended; a living process is killed then
 
 
@@ -49,8 +50,9 @@ def _become_kernel(ends: KernelEnds, main: Callable[[socket.socket], None]) -> N
         become_user_process()
         os.dup2(ends.stdout, 1)
         os.dup2(ends.stderr, 2)
-        linux.close_all_but(ends.connection.fileno())
-        main(ends.connection)
+        os.dup2(ends.connection.detach(), CONNECTION, inheritable=False)
+        linux.close_all_but(CONNECTION)
+        main(socket.socket(fileno=CONNECTION))
     finally:
         os._exit(70)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import select
 import socket
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,11 +24,20 @@ class Reply:
     """All that came for one call."""
 
     meta: dict[str, Any] = field(default_factory=dict)
-    stdout: bytes = b""
-    stderr: bytes = b""
+    streams: dict[str, bytearray] = field(default_factory=lambda: {"stdout": bytearray(), "stderr": bytearray()})
     images: dict[int, tuple[str, bytes]] = field(default_factory=dict)
-    files: dict[int, bytes] = field(default_factory=dict)
+    files: dict[int, bytearray] = field(default_factory=dict)
     entries: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def stdout(self) -> bytes:
+        """Standard output."""
+        return bytes(self.streams["stdout"])
+
+    @property
+    def stderr(self) -> bytes:
+        """Standard error."""
+        return bytes(self.streams["stderr"])
 
     @property
     def text(self) -> str:
@@ -45,12 +55,12 @@ class Reply:
         if frame.kind is Kind.RESULT:
             self.meta = meta
         elif "stream" in meta:
-            setattr(self, meta["stream"], getattr(self, meta["stream"]) + frame.body)
+            self.streams[meta["stream"]] += frame.body
         elif "image" in meta:
             before = self.images.get(meta["image"], ("", b""))[1]
             self.images[meta["image"]] = (meta["mimeType"], before + bytes(frame.body))
         elif "file" in meta:
-            self.files[meta["file"]] = self.files.get(meta["file"], b"") + bytes(frame.body)
+            self.files.setdefault(meta["file"], bytearray()).extend(frame.body)
         else:
             self.entries += meta["entries"]
 
@@ -172,7 +182,13 @@ class AgentTemplate:
 
 
 def wait_until_gone(pid: int) -> None:
-    """Until a process of another parent has ended."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while Path(f"/proc/{pid}/stat").exists() and Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] != "Z":
-        assert time.monotonic() < deadline, f"process {pid} lives on"
+    """Until a process, which need not be a child, has ended."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        ready, _, _ = select.select([descriptor], [], [], PATIENCE_SECONDS)
+        assert ready, f"process {pid} lives on"
+    finally:
+        os.close(descriptor)

@@ -38,3 +38,7 @@ class FakeClock:
             if until <= self._now:
                 time_is_up.set()
         self._waits = [(until, time_is_up) for until, time_is_up in self._waits if until > self._now]
+
+    def waits_until(self, when: float) -> bool:
+        """Whether somebody waits for this time."""
+        return any(until == when for until, _ in self._waits)

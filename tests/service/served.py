@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import boto3
+import pytest
 from botocore.config import Config
+from botocore.exceptions import ClientError
 from service.fake_clock import FakeClock
 from service.fake_node import FakeCell, FakeNode
 
@@ -29,6 +31,14 @@ ResultT = TypeVar("ResultT")
 async def off_loop(function: Callable[..., ResultT], *arguments: Any, **named: Any) -> ResultT:
     """boto3 blocks; the server under test runs on this loop."""
     return await asyncio.to_thread(partial(function, *arguments, **named))
+
+
+async def refused(function: Callable[..., Any], **arguments: Any) -> dict[str, Any]:
+    """The error that a call ends with."""
+    with pytest.raises(ClientError) as caught:
+        await off_loop(function, **arguments)
+    response: dict[str, Any] = caught.value.response
+    return response
 
 
 @dataclass(frozen=True)
@@ -77,9 +87,14 @@ class Session:
 
     @property
     def cell(self) -> FakeCell:
-        """The cell that was opened first and ran something, or the first open one."""
-        used = [cell for cell in self.served.node.cells if cell.calls]
-        return used[-1]
+        """The cell that ran something last."""
+        return [cell for cell in self.served.node.cells if cell.calls][-1]
+
+    async def refused(self, tool: str, **arguments: Any) -> dict[str, Any]:
+        """The error that a call of a tool ends with."""
+        return await refused(
+            self.client.invoke_code_interpreter, codeInterpreterIdentifier=BUILT_IN, sessionId=self.id, name=tool, arguments=arguments
+        )
 
     async def invoke(self, tool: str, *, client: Any = None, **arguments: Any) -> dict[str, Any]:
         """The one result of a tool."""

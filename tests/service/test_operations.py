@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
-from botocore.exceptions import ClientError
-from service.served import BUILT_IN, Served, off_loop
+from service.served import BUILT_IN, Served, off_loop, refused, serving
 
 ROLE = "arn:aws:iam::123456789012:role/CodeInterpreterRole"
-
-
-async def refused(function: Any, **arguments: Any) -> dict[str, Any]:
-    with pytest.raises(ClientError) as caught:
-        await off_loop(function, **arguments)
-    response: dict[str, Any] = caught.value.response
-    return response
 
 
 async def create(served: Served, name: str, **more: Any) -> dict[str, Any]:
@@ -188,25 +182,18 @@ async def test_eleventh_session_is_over_the_quota(served: Served) -> None:
     assert error["ResponseMetadata"]["HTTPStatusCode"] == 402
 
 
-async def test_start_that_finds_no_cell_leaves_no_session(served: Served) -> None:
-    await served.start()
-    served.node.is_broken = True
-    for cell in list(served.node.open_cells):
-        if not cell.calls:
-            cell.die("for the test")
-    await served.start() if served.node.open_cells else None
-    error = await refused(served.data().start_code_interpreter_session, codeInterpreterIdentifier=BUILT_IN)
-    assert error["Error"]["Code"] == "InternalServerException"
-    assert "doctor" in error["Error"]["Message"]
-    served.node.is_broken = False
+async def test_start_that_finds_no_cell_leaves_no_session(data_dir: Path) -> None:
+    async with serving(data_dir, pool_size=0) as served:
+        served.node.is_broken = True
+        client = served.data()
+        error = await refused(client.start_code_interpreter_session, codeInterpreterIdentifier=BUILT_IN, clientToken="t" * 40)
+        assert error["Error"]["Code"] == "InternalServerException"
+        assert "cellblock doctor" in error["Error"]["Message"]
+        assert (await off_loop(client.list_code_interpreter_sessions, codeInterpreterIdentifier=BUILT_IN))["items"] == []
+        served.node.is_broken = False
+        assert (await served.start(clientToken="t" * 40)).id, "the token is free again"
 
 
 async def test_ping_answers_without_a_signature(served: Served) -> None:
-    def ping() -> tuple[int, dict[str, Any]]:
-        import httpx
-
-        answer = httpx.get(f"{served.endpoint}/ping")
-        return answer.status_code, answer.json()
-
-    status, body = await off_loop(ping)
-    assert (status, body["status"]) == (200, "Healthy")
+    answer = await off_loop(httpx.get, f"{served.endpoint}/ping")
+    assert (answer.status_code, answer.json()["status"]) == (200, "Healthy")

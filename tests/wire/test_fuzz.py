@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cellblock.errors import CellblockError
@@ -17,6 +17,7 @@ from cellblock.wire.operations import OPERATIONS, Operation, match
 from cellblock.wire.signature import read_authorization, verify
 from cellblock.wire.validation import parse
 
+fuzzed = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 HEADER_NAMES = ["authorization", "x-amz-date", "host", "content-encoding", "x-amzn-code-interpreter-session-id", "traceparent"]
 HEADERS = st.lists(st.tuples(st.sampled_from([name.encode() for name in HEADER_NAMES]), st.binary(max_size=40)), max_size=6)
@@ -47,22 +48,26 @@ def answer(failure: CellblockError) -> None:
     assert exception_event(failure)
 
 
+@fuzzed
 @given(st.sampled_from(OPERATIONS), st.binary(), HEADERS, st.binary())
 def test_any_bytes(operation: Operation, query: bytes, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
     read(operation, query, headers, body)
 
 
+@fuzzed
 @given(st.sampled_from(OPERATIONS), BODIES)
 def test_any_json(operation: Operation, body: dict[str, Any]) -> None:
     read(operation, b"", [], json.dumps(body).encode())
 
 
+@fuzzed
 @given(st.sampled_from(OPERATIONS), BODIES, st.integers(min_value=0, max_value=400), st.binary(max_size=3))
 def test_any_damaged_json(operation: Operation, body: dict[str, Any], position: int, damage: bytes) -> None:
     text = json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass")
     read(operation, b"", [], text[:position] + damage + text[position + 1 :])
 
 
+@fuzzed
 @given(st.text(max_size=8), st.binary(max_size=80), st.binary(max_size=80))
 def test_any_method_and_path(method: str, path: bytes, query: bytes) -> None:
     try:
@@ -71,6 +76,7 @@ def test_any_method_and_path(method: str, path: bytes, query: bytes) -> None:
         answer(failure)
 
 
+@fuzzed
 @given(HEADERS, AUTHORIZATIONS, st.binary(max_size=40))
 def test_any_authorization(headers: list[tuple[bytes, bytes]], authorization: str, query: bytes) -> None:
     usual = [(b"authorization", authorization.encode()), (b"x-amz-date", b"20260102T000000Z"), (b"host", b"h")]

@@ -158,6 +158,12 @@ def test_bodies_that_are_no_json_object_cannot_be_parsed(body: bytes) -> None:
     assert [field.name for field in caught.value.fields] == ["body"]
 
 
+@pytest.mark.parametrize("depth", range(0, 1200, 50))
+def test_lists_nested_to_any_depth_are_refused(depth: int) -> None:
+    with pytest.raises(ValidationFailed):
+        invoked(b'{"name":"removeFiles","arguments":{"paths":[' + b"[" * depth + b"0" + b"]" * depth + b"]}}")
+
+
 @pytest.mark.parametrize("text", [b'"\xff"', b'"\\ud800"', b'"\\x"'])
 def test_text_that_is_not_unicode_is_refused(text: bytes) -> None:
     with pytest.raises(ValidationFailed):

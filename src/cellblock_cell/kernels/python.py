@@ -38,7 +38,7 @@ def prepare() -> None:
 
 
 def main(connection: socket.socket, environment: Mapping[str, str]) -> None:
-    """Be the kernel at the other end of the connection, until it closes; for a process of its own, just forked."""
+    """Be the kernel at this end of the connection until it closes; for a process of its own, just forked."""
     if environ != environment:
         environ.clear()
         environ.update(environment)
@@ -59,6 +59,7 @@ def _reseed() -> None:
 
 
 def _no_input(prompt: object = "", /) -> NoReturn:
+    __tracebackhide__ = True
     raise EOFError(f"input({str(prompt)!r}) has nobody to ask: code in a session runs without a terminal")
 
 
@@ -101,7 +102,8 @@ class _Kernel:
             try:
                 signal.signal(signal.SIGINT, signal.default_int_handler)
                 self._raise_if_canceled()
-                return self._shell.run(code)
+                exit_code: int = self._shell.run(code)
+                return exit_code
             finally:
                 signal.signal(signal.SIGINT, _stay)
         except BaseException:  # an interrupt outside the user's code, or a shell that the user's code broke
@@ -154,8 +156,7 @@ class _Streams:
             self.stdout = _text_stream(1, "surrogateescape")
         if self.stderr.closed:
             self.stderr = _text_stream(2, "backslashreplace")
-        sys.stdout = sys.__stdout__ = self.stdout
-        sys.stderr = sys.__stderr__ = self.stderr
+        vars(sys).update(stdout=self.stdout, __stdout__=self.stdout, stderr=self.stderr, __stderr__=self.stderr)
 
     def flush(self) -> None:
         for stream in (self.stdout, self.stderr):

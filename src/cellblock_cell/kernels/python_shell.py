@@ -69,7 +69,7 @@ class CellShell(InteractiveShell):
     show_image: Callable[[str, bytes | str], bool]
     _quiet: ClassVar[Config] = Config(
         {
-            "HistoryManager": {"enabled": False},
+            "HistoryManager": {"enabled": False, "hist_file": ":memory:"},
             "InteractiveShell": {"colors": "nocolor", "separate_in": "", "separate_out": "", "separate_out2": ""},
         }
     )
@@ -78,7 +78,7 @@ class CellShell(InteractiveShell):
         super().__init__(config=self._quiet, displayhook_class=TextDisplayHook, display_pub_class=TextDisplayPublisher, **named)
         self.show_image = lambda mime_type, data: True
         self.display_formatter.active_types = _TYPES
-        self.db = {}
+        self.db: dict[str, Any] = {}  # of bookmarks and aliases; otherwise a directory of files
 
     def run(self, code: str) -> int:
         """Run one call's code; its exit code."""
@@ -103,6 +103,7 @@ class CellShell(InteractiveShell):
             for code in (*_WARM_UP, _WARM_UP_PLOT):
                 self.run_cell(code, store_history=True)
         self.reset(new_session=False)
+        self.execution_count = 1
         self.history_manager.input_hist_parsed[:] = [""]
         self.history_manager.input_hist_raw[:] = [""]
 
@@ -138,7 +139,7 @@ class CellShell(InteractiveShell):
 
     def _showtraceback(self, etype: object, evalue: object, stb: list[str]) -> None:
         sys.stdout.flush()
-        sys.stderr.write(self.InteractiveTB.stb2text(stb))
+        sys.stderr.write(self.InteractiveTB.stb2text(stb).rstrip("\n"))
         sys.stderr.flush()
 
     def _tee(self, channel: str) -> contextlib.AbstractContextManager[None]:
@@ -166,5 +167,5 @@ def _use_inline_figures(shell: CellShell) -> None:
         inline = importlib.import_module("matplotlib_inline.backend_inline")
     except ImportError:
         return
-    if inline.flush_figures in shell.events.callbacks["post_execute"]:
-        shell.events.unregister("post_execute", inline.flush_figures)
+    inline.configure_inline_support(shell, _INLINE)
+    shell.events.unregister("post_execute", inline.flush_figures)
