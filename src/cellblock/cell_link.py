@@ -46,9 +46,8 @@ class CellLink(asyncio.Protocol):
         _, link = await asyncio.get_running_loop().create_unix_connection(lambda: cls(on_lost), sock=end)
         return link
 
-    async def start_cell(self, seconds: float) -> None:
-        """Let the waiting clone confine itself; returns at its HELLO, raises HostNotReady with the step that failed."""
-        self._write(Frame(Kind.CALL, 0, {"tool": "start"}))
+    async def wait_ready(self, seconds: float) -> None:
+        """Returns at the cell's HELLO, raises HostNotReady with the step of its confinement that failed."""
         try:
             async with asyncio.timeout(seconds):
                 await self._hello

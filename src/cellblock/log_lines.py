@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-import queue
 import threading
+from collections import deque
 from typing import Any, TextIO
 
 import structlog
@@ -13,45 +13,51 @@ from cellblock.wire.encoding import json_bytes
 
 KEPT_LINES = 10_000
 CLOSE_SECONDS = 2.0
+PAUSE_SECONDS = 0.2
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
 class LineWriter:
-    """Takes lines without waiting; past its bound they are dropped and counted."""
+    """Takes lines without waiting; past its bound they are dropped and counted.
+
+    The thread writes a few times a second and is not woken by each line: that would cost a request more than all of its signature.
+    """
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
-        self._lines: queue.Queue[str | None] = queue.Queue(KEPT_LINES)
+        self._lines: deque[str] = deque()
         self._dropped = 0
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._write, name="log writer", daemon=True)
         self._thread.start()
 
     def msg(self, line: str) -> None:
         """One line."""
-        try:
-            self._lines.put_nowait(line)
-        except queue.Full:
+        if len(self._lines) < KEPT_LINES:
+            self._lines.append(line)
+        else:
             self._dropped += 1
 
     log = debug = info = warning = error = critical = exception = msg
 
     def close(self) -> None:
         """Write what waits, for a bounded time."""
-        try:
-            self._lines.put(None, timeout=CLOSE_SECONDS)
-        except queue.Full:
-            return
+        self._closing.set()
         self._thread.join(CLOSE_SECONDS)
 
     def _write(self) -> None:
-        while (line := self._lines.get()) is not None:
+        is_last = False
+        while not is_last:
+            is_last = self._closing.wait(PAUSE_SECONDS)
+            lines = [self._lines.popleft() for _ in range(len(self._lines))]
             dropped, self._dropped = self._dropped, 0
             if dropped:
-                line = f'{{"event":"log lines dropped","level":"warning","count":{dropped}}}\n{line}'
+                lines.append(f'{{"event":"log lines dropped","level":"warning","count":{dropped}}}')
+            if not lines:
+                continue
             try:
-                self._out.write(f"{line}\n")
-                if self._lines.empty():
-                    self._out.flush()
+                self._out.write("\n".join(lines) + "\n")
+                self._out.flush()
             except (OSError, ValueError):
                 return  # nobody can be told that standard error is closed
 

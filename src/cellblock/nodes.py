@@ -17,7 +17,7 @@ from cellblock.runtime_layout import Runtime
 from cellblock.sandbox.cgroup import Group, GroupLimits, Groups, NoGroup, find_groups
 from cellblock.sandbox.identity import Identity, IdentityRange
 from cellblock.sandbox.policy import Policy, default_policy
-from cellblock.sandbox.supervisor import Spawned, Template, TemplatePlan, install_cell_code
+from cellblock.sandbox.supervisor import Spawned, SpawnRequest, Template, TemplatePlan, install_cell_code
 from cellblock.settings import Settings
 
 _START_SECONDS = 30
@@ -86,10 +86,10 @@ class LocalCell:
         return self._parts.spawned.pid if self._parts.spawned else 0
 
     async def begin(self) -> None:
-        """Confine the waiting clone and wait for its first kernel; raises HostNotReady."""
+        """Wait until the clone is confined and its first kernel runs; raises HostNotReady."""
         assert self._parts.spawned is not None
         self._parts.link = await CellLink.open(self._parts.spawned.link, self._lost)
-        await self._parts.link.start_cell(_START_SECONDS)
+        await self._parts.link.wait_ready(_START_SECONDS)
 
     async def call(self, request: Call[ReplyT]) -> ReplyT:
         """See `Cell.call`."""
@@ -166,7 +166,6 @@ class LocalNode:
 
     async def open_cell(self, limits: CellLimits) -> Cell:
         """See `Node.open_cell`."""
-        template = await self._live_template()
         assert self._groups is not None
         name = f"{self._prefix}-{next(self._numbers)}"
         parts = _Parts(self._identities, self._identities.take())
@@ -175,8 +174,7 @@ class LocalNode:
             parts.group = self._groups.create(
                 name, GroupLimits(memory_bytes=limits.memory_bytes, process_count=limits.process_count, cpus=limits.cpus)
             )
-            parts.spawned = await template.spawn(name=name, identity=parts.identity, sizes=self._sizes(limits))
-            parts.group.add(parts.spawned.pid)
+            parts.spawned = await self._spawn(name, parts, limits)
             await cell.begin()
         except OSError as error:
             await cell.close()
@@ -186,6 +184,21 @@ class LocalNode:
             raise
         self._cells[cell] = asyncio.create_task(self._forget(cell), name=f"watch {name}")
         return cell
+
+    async def _spawn(self, name: str, parts: _Parts, limits: CellLimits) -> Spawned:
+        """A clone of the template; of a new one when the template dies while it is asked."""
+        template = await self._live_template()
+        members = parts.group.open_members()
+        request = SpawnRequest(name=name, identity=parts.identity, sizes=self._sizes(limits), groups=tuple(members))
+        try:
+            return await template.spawn(request)
+        except HostNotReady:
+            if template.is_serving:
+                raise
+            return await (await self._live_template()).spawn(request)
+        finally:
+            for descriptor in members:
+                os.close(descriptor)
 
     def _sizes(self, limits: CellLimits) -> dict[str, int]:
         return {
@@ -202,7 +215,7 @@ class LocalNode:
 
     async def _live_template(self) -> Template:
         async with self._starting:
-            if self._template is not None and self._template.pid is not None:
+            if self._template is not None and self._template.is_serving:
                 return self._template
             if self._template is not None:
                 await self._template.close()

@@ -12,6 +12,7 @@ from cellblock.calls import Cell, CellLimits, Node
 from cellblock.clock import Clock
 from cellblock.errors import HostNotReady
 
+COURTESY_SECONDS = 0.05  # the session that took a cell runs its first code before another cell is made, while one waits
 REFILL_PAUSE_SECONDS = 1.0  # after a failed start, so that a broken host is not asked in a loop
 
 _log = structlog.get_logger("cellblock.pool")
@@ -33,6 +34,7 @@ class Pool:
         self._clock = clock
         self._waiting: deque[_Waiting] = deque()
         self._wanted = asyncio.Event()
+        self._emptied = asyncio.Event()
         self._refill: asyncio.Task[None] | None = None
 
     @property
@@ -55,6 +57,8 @@ class Pool:
         self._wanted.set()
         while self._waiting:
             found = self._waiting.popleft()
+            if not self._waiting:
+                self._emptied.set()
             if not found.watch.done():
                 found.watch.cancel()
                 return found.cell
@@ -74,6 +78,8 @@ class Pool:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
+            if self._waiting:
+                await self._clock.wait(self._emptied, self._clock.now() + COURTESY_SECONDS)
             while len(self._waiting) < self._size:
                 try:
                     self._keep(await self._node.open_cell(self._limits))
@@ -82,6 +88,7 @@ class Pool:
                     await self._clock.wait(asyncio.Event(), self._clock.now() + REFILL_PAUSE_SECONDS)
 
     def _keep(self, cell: Cell) -> None:
+        self._emptied.clear()
         self._waiting.append(_Waiting(cell, asyncio.create_task(self._discard_when_dead(cell), name=f"watch {cell.name}")))
 
     async def _discard_when_dead(self, cell: Cell) -> None:

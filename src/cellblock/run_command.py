@@ -72,7 +72,7 @@ async def _upload(cell: Cell, uploads: tuple[Path, ...]) -> None:
 def _show(run: Run) -> None:
     sys.stdout.buffer.write(run.stdout)
     sys.stdout.flush()
-    sys.stderr.buffer.write(run.stderr)
+    sys.stderr.buffer.write(run.stderr if run.stderr.endswith(b"\n") or not run.stderr else run.stderr + b"\n")
     notes = [run.note] if run.note else []
     if run.outcome == "timeout":
         notes.insert(0, "stopped: it ran longer than CELLBLOCK_CALL_TIMEOUT_SECONDS allows")

@@ -11,6 +11,8 @@ from cellblock.results import Block, FileBlock, ImageBlock, LinkBlock, Structure
 
 TIMEOUT_EXIT_CODE = 124
 WORKSPACE = "/workspace"
+BLOCK_BYTES = 256  # of a block beside its texts
+PROBLEM_BYTES = 1024  # of the text that may stand for a file
 UNKNOWN_TYPE = "application/octet-stream"
 
 _MIME_TYPES = MimeTypes(filenames=())  # Python's own table: the same answer on every host
@@ -111,8 +113,18 @@ def of_task(task: TaskState) -> ToolResult:
 
 
 def of_listing(directory: str, listing: Listing) -> ToolResult:
-    """One level of a directory."""
-    return ToolResult(content=tuple(_link(directory, entry) for entry in listing.entries))
+    """One level of a directory, as much of it as one event carries."""
+    blocks: list[Block] = []
+    size = 0
+    for entry in listing.entries:
+        block = _link(directory, entry)
+        size += content_size(block.uri) + content_size(block.name) + BLOCK_BYTES
+        if not fits_event(size):
+            left = len(listing.entries) - len(blocks)
+            text = f"{left} more entries do not fit in this answer; list them with executeCommand, or sort them into directories"
+            return ToolResult(content=(*blocks, TextBlock(text)), is_error=True)
+        blocks.append(block)
+    return ToolResult(content=tuple(blocks))
 
 
 def of_removal(removal: FilesRemoved) -> ToolResult:
@@ -128,7 +140,8 @@ def of_removal(removal: FilesRemoved) -> ToolResult:
 def of_files(files: tuple[FileRead, ...], *, limit_bytes: int) -> ToolResult:
     """The files that one event carries, and for each other one why it is not here."""
     blocks: list[Block] = []
-    raw_size = size = problems = 0
+    raw_size = problems = 0
+    size = len(files) * PROBLEM_BYTES
     for file in files:
         block = _file_block(file)
         raw_bytes, event_bytes = len(file.data or b""), content_size(block.content)
@@ -175,7 +188,7 @@ def _joined(first: str, second: str) -> str:
 def _reason(run: Run, limit_seconds: float) -> str:
     if run.outcome == "timeout":
         limit = f"CodeExecutionTimeoutException: stopped after the limit of {limit_seconds:g} seconds for this call"
-        return f"{limit}; {run.note}" if run.note else limit
+        return f"{limit}. {run.note}" if run.note else limit
     if run.outcome == "canceled":
         return run.note or "The call was interrupted"
     return run.note
@@ -214,6 +227,8 @@ def _file_problem(file: FileRead, limit_bytes: int) -> str:
             "Read it alone or in parts with executeCode, copy it to S3 from the session (aws s3 cp), "
             "or fetch it with the download stream of the Cellblock client."
         )
+    if file.path in file.message:
+        return file.message
     return f"{file.path}: {file.message or file.error.replace('_', ' ')}"
 
 

@@ -169,7 +169,9 @@ async def _read_files(cell: Cell, arguments: ToolArguments, limits: ToolLimits) 
 async def _list_files(cell: Cell, arguments: ToolArguments, _: ToolLimits) -> ToolResult:
     directory = arguments.directory_path or arguments.path or ""
     _check_paths("directoryPath", (directory,))
-    return tool_results.of_listing(directory, await cell.call(ListFiles(directory)))
+    listing = await cell.call(ListFiles(directory))
+    size = len(listing.entries) * tool_results.BLOCK_BYTES
+    return await _shaped(size, lambda: tool_results.of_listing(directory, listing))
 
 
 async def _remove_files(cell: Cell, arguments: ToolArguments, _: ToolLimits) -> ToolResult:

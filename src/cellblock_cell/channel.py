@@ -40,6 +40,7 @@ class Channel:
         self.queued_bytes = 0
         self._is_closed = False
         self._is_paused = False
+        self._has_ended = False
         self._watch()
 
     def send(self, frame: Frame) -> None:
@@ -78,7 +79,7 @@ class Channel:
     def _watch(self) -> None:
         if self._is_closed:
             return
-        events = (0 if self._is_paused else READ) | (WRITE if self._wants_to_write() else 0)
+        events = (0 if self._is_paused or self._has_ended else READ) | (WRITE if self._wants_to_write() else 0)
         if events:
             self._loop.watch(self._connection.fileno(), events, self._ready)
         else:
@@ -105,7 +106,7 @@ class Channel:
             self._end("the connection was closed")
             return
         for frame in frames:
-            if not self._is_closed:
+            if not self._is_closed and not self._has_ended:
                 self._on_frame(frame)
 
     def _flush(self) -> None:
@@ -126,7 +127,8 @@ class Channel:
         self._watch()
 
     def _end(self, reason: str) -> None:
-        self.pause()
+        self._has_ended = True
+        self._watch()
         self._on_end(reason)
 
 

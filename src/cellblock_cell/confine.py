@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from cellblock_cell import agent, linux
-from cellblock_cell.link import Decoder, Frame, Kind, encode
+from cellblock_cell.link import Frame, Kind, encode
 from cellblock_cell.linux import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY
 
-# the cgroup namespace is not among them: it takes as root the cgroup that the supervisor puts the cell into after the clone
+# the cgroup namespace is not among them: it takes as root the cgroup that the clone joins
 _NAMESPACE_FLAGS = {
     "user": linux.CLONE_NEWUSER,
     "pid": linux.CLONE_NEWPID,
@@ -28,6 +28,7 @@ _NAMESPACE_FLAGS = {
 USER = 1000
 WORKSPACE = "/workspace"
 _SCRATCH = "/run/cell"
+_TERMINALS = 256  # all users of the machine share kernel.pty.max, 4096 by default
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +119,7 @@ class Confinement:
         linux.mount("workspace", WORKSPACE, "tmpfs", MS_NOSUID | MS_NODEV, workspace)
         linux.mount("tmp", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, f"{tmp},mode=1777")
         linux.mount("shm", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, f"{tmp},mode=1777")
-        linux.mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620")
+        linux.mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, f"newinstance,ptmxmode=0666,mode=0620,max={_TERMINALS}")
         linux.mount("scratch", _SCRATCH, "tmpfs", MS_NOSUID | MS_NODEV, f"{tmp},mode=700")
         for name in ("home", "upper", "work"):
             (Path(_SCRATCH) / name).mkdir()
@@ -171,21 +172,39 @@ def _landlock_rights(abi: int) -> tuple[int, int]:
     return _LANDLOCK_RIGHTS_BY_ABI[min(abi, 5)], _LANDLOCK_SCOPES if abi >= _LANDLOCK_SCOPES_ABI else 0
 
 
-def enter(spec: CellSpec, policy: CellPolicy, link: socket.socket) -> int:
-    """Confine this process, then serve as the cell's PID 1; the exit status. Steps that fail are told to the host."""
-    _forget_template(link)
-    if not _wait_for_start(link):
-        return 0
-    confinement = Confinement(spec, policy)
-    for step in policy.steps:
-        try:
+@dataclass(frozen=True, slots=True)
+class Inherited:
+    """The descriptors that a clone gets from the template: its link, its control groups' files, and a pipe."""
+
+    link: socket.socket
+    groups: list[int]
+    maps_written: int
+
+
+def enter(spec: CellSpec, policy: CellPolicy, inherited: Inherited) -> int:
+    """Confine this process, then serve as the cell's PID 1; the exit status. A step that fails is told to the host."""
+    link = inherited.link
+    step = "join_groups"
+    try:
+        _join_groups(inherited.groups)
+        if not os.read(inherited.maps_written, 1):
+            return 0  # the template died
+        _forget_template(link)
+        confinement = Confinement(spec, policy)
+        for step in policy.steps:
             getattr(confinement, step)()
-        except OSError as error:
-            message = f"{step}: {error.filename or ''}: {error.strerror}"
-            link.sendall(encode(Frame(Kind.RESULT, 0, {"error": {"kind": "confinement", "message": message}})))
-            return 71
+    except OSError as error:
+        message = f"{step}: {error.filename or ''}: {error.strerror}"
+        link.sendall(encode(Frame(Kind.RESULT, 0, {"error": {"kind": "confinement", "message": message}})))
+        return 71
     gc.enable()
     return agent.serve(agent.AgentConfig(workspace=WORKSPACE, environment=policy.environment), link)
+
+
+def _join_groups(descriptors: list[int]) -> None:
+    """A process that moves itself needs no lock on all forks of the machine, which moving another one takes (cgroups(7))."""
+    for descriptor in descriptors:
+        os.write(descriptor, b"0")
 
 
 def _forget_template(link: socket.socket) -> None:
@@ -193,12 +212,3 @@ def _forget_template(link: socket.socket) -> None:
     linux.close_all_but(link.fileno())
     for number in (signal.SIGINT, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
-
-
-def _wait_for_start(link: socket.socket) -> bool:
-    """The supervisor starts a cell when its cgroup stands; False when it went away first."""
-    decoder = Decoder()
-    while data := link.recv(65536):
-        if decoder.feed(data):
-            return True
-    return False

@@ -41,6 +41,7 @@ _LANDLOCK_CREATE_RULESET, _LANDLOCK_ADD_RULE, _LANDLOCK_RESTRICT_SELF = 444, 445
 _LANDLOCK_CREATE_RULESET_VERSION, _LANDLOCK_RULE_PATH_BENEATH = 1, 1
 _CAPABILITY_VERSION_3 = 0x20080522
 _KEYCTL_JOIN_SESSION_KEYRING = 1
+_MADV_COLLAPSE, _HUGE_PAGE = 25, 2 << 20
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -154,6 +155,20 @@ def close_all_but(kept: int) -> None:
     if kept > 3:
         _syscall("close_range", _CLOSE_RANGE, 3, kept - 1, 0)
     close_from(kept + 1)
+
+
+def collapse_anonymous_memory() -> None:
+    """Put this process's heap on huge pages, so that a fork copies a few entries of its page table, not one for every 4 kB.
+
+    A write in a child still copies 4 kB only (Documentation/admin-guide/mm/transhuge.rst). Where the kernel has no
+    MADV_COLLAPSE (before 6.1) or no memory for it, forks are slower and nothing else changes.
+    """
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        span, rights, _, _, inode, *name = line.split(maxsplit=5)
+        if rights == "rw-p" and inode == "0" and (not name or name[0] == "[heap]"):
+            start, end = (int(bound, 16) for bound in span.split("-"))
+            for at in range(-(-start // _HUGE_PAGE) * _HUGE_PAGE, end - _HUGE_PAGE + 1, _HUGE_PAGE):
+                _libc.madvise(ctypes.c_void_p(at), ctypes.c_size_t(_HUGE_PAGE), _MADV_COLLAPSE)
 
 
 def loopback_up() -> None:

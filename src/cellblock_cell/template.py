@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import json
@@ -10,13 +11,15 @@ import signal
 import socket
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
-from cellblock_cell import confine, linux
+from cellblock_cell import confine, linux, warmth
 from cellblock_cell.kernels import python as python_kernel
 
 _MESSAGE_BYTES = 64 * 1024
+_MOST_DESCRIPTORS = 8  # the link, and one for each control group hierarchy
 
 
 class Template:
@@ -29,25 +32,33 @@ class Template:
     def serve(self) -> None:
         """One request at a time: this process stays single-threaded so that a fork copies a sane state."""
         while True:
-            data, descriptors, _, _ = socket.recv_fds(self._control, _MESSAGE_BYTES, 1)
+            data, descriptors, _, _ = socket.recv_fds(self._control, _MESSAGE_BYTES, _MOST_DESCRIPTORS)
             if not data:
                 return
             request = json.loads(data)
             link = socket.socket(fileno=descriptors[0])
             link.set_inheritable(False)  # received descriptors are inheritable; no exec in the cell may keep the link
             try:
-                self._spawn(confine.CellSpec(**request["cell"]), link)
+                self._spawn(confine.CellSpec(**request["cell"]), link, descriptors[1:])
             except OSError as error:
                 self._tell({"event": "refused", "name": request["cell"]["name"], "message": str(error)})
             finally:
                 link.close()
+                for descriptor in descriptors[1:]:
+                    os.close(descriptor)
 
-    def _spawn(self, spec: confine.CellSpec, link: socket.socket) -> None:
-        pid, pidfd = linux.fork_into(self._policy.clone_flags)
-        if pid == 0:
-            self._become_cell(spec, link)
+    def _spawn(self, spec: confine.CellSpec, link: socket.socket, groups: list[int]) -> None:
+        with _pipe() as (reader, writer):
+            pid, pidfd = linux.fork_into(self._policy.clone_flags)
+            if pid == 0:
+                os.close(writer)  # so that the clone sees the end of the pipe, and ends, when this process dies
+                self._become_cell(spec, confine.Inherited(link, groups, reader))
+            self._finish(spec, pid, pidfd, maps_written=writer)
+
+    def _finish(self, spec: confine.CellSpec, pid: int, pidfd: int, *, maps_written: int) -> None:
         try:
             _write_maps(pid, spec)
+            os.write(maps_written, b"1")
             message = json.dumps({"event": "spawned", "name": spec.name, "pid": pid}).encode()
             linux.send_with_descriptors(self._control, message, [pidfd])
         except OSError:
@@ -56,10 +67,10 @@ class Template:
         finally:
             os.close(pidfd)
 
-    def _become_cell(self, spec: confine.CellSpec, link: socket.socket) -> NoReturn:
+    def _become_cell(self, spec: confine.CellSpec, inherited: confine.Inherited) -> NoReturn:
         """Never returns to the template's loop, whatever happens."""
         try:
-            os._exit(confine.enter(spec, self._policy, link))
+            os._exit(confine.enter(spec, self._policy, inherited))
         finally:
             os._exit(70)
 
@@ -67,8 +78,18 @@ class Template:
         self._control.send(json.dumps(event).encode())
 
 
+@contextlib.contextmanager
+def _pipe() -> Iterator[tuple[int, int]]:
+    reader, writer = os.pipe()
+    try:
+        yield reader, writer
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
 def _write_maps(pid: int, spec: confine.CellSpec) -> None:
-    """Map the cell's ids to the template's; the child waits for the start frame, which comes later (user_namespaces(7))."""
+    """Map the cell's ids to the template's; the child waits for that (user_namespaces(7))."""
     process = Path(f"/proc/{pid}")
     if not spec.may_set_groups:
         (process / "setgroups").write_text("deny")
@@ -104,8 +125,10 @@ def main() -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         missing = preload(spec["preload"])
+        warmth.warm_up(spec["preload"])
         python_kernel.prepare()
     gc.collect()
+    linux.collapse_anonymous_memory()
     gc.freeze()  # a collection in a cell would write to, and so copy, every page that holds an object
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the supervisor holds pidfds; the kernel reaps (imports above may wait for children)
     template = Template(control, confine.CellPolicy.from_message(spec["policy"]))

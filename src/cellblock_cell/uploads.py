@@ -72,6 +72,9 @@ class Upload:
 
     def finish(self) -> Meta:
         """Put the files in place. Raises ToolError, and then everything is as before."""
+        for draft in self._drafts:
+            if self._error is None and draft.written != draft.size:
+                self._fail(ToolError("bad_call", f"{draft.path}: {draft.written} bytes came, {draft.size} were announced"), draft.path)
         if self._error is None:
             self._commit()
         if self._error is not None:
@@ -147,8 +150,6 @@ class Upload:
         try:
             for draft in self._drafts:
                 path = draft.path
-                if draft.written != draft.size:
-                    raise ToolError("bad_call", f"{path}: {draft.written} bytes came, {draft.size} were announced")
                 self._put_in_place(draft, placed)
         except (ToolError, OSError) as error:
             for draft in reversed(placed):

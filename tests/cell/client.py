@@ -147,8 +147,26 @@ class AgentClient:
             for piece in pieces(data):
                 self.link.sendall(encode(Frame(Kind.DATA, number, {"file": index}, piece)))
         if end:
-            self.link.sendall(encode(Frame(Kind.END, number)))
+            self.finish_upload(number)
         return number
+
+    def send_file_data(self, number: int, index: int, data: bytes) -> None:
+        """One more piece of an upload."""
+        self.link.sendall(encode(Frame(Kind.DATA, number, {"file": index}, data)))
+
+    def finish_upload(self, number: int) -> None:
+        """The upload is complete."""
+        self.link.sendall(encode(Frame(Kind.END, number)))
+
+    def wait_for_any(self, numbers: set[int]) -> int:
+        """Read frames until one of the calls has its result; its number. Call `wait` for the result itself."""
+        while not numbers & self._done:
+            self.read()
+        return min(numbers & self._done)
+
+    def pending_output(self, number: int) -> bytes:
+        """What a call that is under way has printed."""
+        return self._replies[number].stdout
 
     def file(self, path: str, limit_bytes: int = 16 << 20) -> Reply:
         """Read one file."""

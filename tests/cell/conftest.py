@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
@@ -12,22 +11,23 @@ from pathlib import Path
 import pytest
 
 from cell.client import AgentClient, AgentTemplate
+from cellblock.runtime_layout import Runtime
 
 SOURCE = Path(__file__).parents[2] / "src"
 MODULES = ["numpy", "pandas", "matplotlib.pyplot", "PIL.Image"]
 
 
 @pytest.fixture(scope="session")
-def runtime_python() -> str:
+def runtime_python(built_runtime: Runtime) -> str:
     """The Python that cells use."""
-    return os.environ.get("CELLBLOCK_TEST_RUNTIME_PYTHON", "/tmp/w/rt/bin/python")
+    return str(built_runtime.on_host(built_runtime.python))
 
 
 @pytest.fixture(scope="module")
 def template(runtime_python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentTemplate]:
     """One warm process a module."""
     home = tmp_path_factory.mktemp("home")
-    environment = {"PATH": f"{Path(runtime_python).parent}:/usr/bin:/bin", "HOME": str(home), "LANG": "C.UTF-8", "MPLCONFIGDIR": str(home / "mpl")}
+    environment = {"PATH": f"{Path(runtime_python).parent}:/usr/bin:/bin", "HOME": str(home), "LANG": "C.UTF-8", "MPLCONFIGDIR": "/tmp"}
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours:
         with theirs:

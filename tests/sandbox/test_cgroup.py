@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -34,27 +36,30 @@ def group(groups: Groups) -> Iterator[Group]:
 
 
 def run_in(group: Group, code: str) -> subprocess.CompletedProcess[str]:
-    """Run Python under the group: it waits for a line before it does anything."""
-    with subprocess.Popen(
-        [sys.executable, "-c", f"input()\n{code}"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        process_group=0,
-    ) as process:
-        group.add(process.pid)
-        assert process.stdin is not None
-        process.stdin.write("\n")
-        process.stdin.close()
-        process.wait(timeout=20)
-        subprocess.run(["pkill", "-KILL", "-g", str(process.pid)], check=False)
-        assert process.stdout is not None
-        return subprocess.CompletedProcess([], process.returncode, process.stdout.read(), "")
+    """Run Python that joins the group before it does anything; what it has forked ends with it."""
+    members = group.open_members()
+    join = f"import os\nfor member in {members}: os.write(member, b'0')\n"
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-c", join + code],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            process_group=0,
+            pass_fds=members,
+        )
+    finally:
+        for member in members:
+            os.close(member)
+    process.wait(timeout=20)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    out, err = process.communicate()
+    return subprocess.CompletedProcess([], process.returncode, out, err)
 
 
 def directories() -> list[Path]:
-    return [path for path in Path("/sys/fs/cgroup").rglob(f"cellblock-{os.getpid()}*")]
+    return list(Path("/sys/fs/cgroup").rglob(f"cellblock-{os.getpid()}*"))
 
 
 def test_memory_beyond_the_limit_kills_and_is_counted(group: Group) -> None:
@@ -89,5 +94,5 @@ def test_groups_of_a_server_that_was_killed_are_swept_at_the_next_start(groups: 
 def test_a_host_told_to_use_none_has_groups_that_limit_nothing() -> None:
     groups = find_groups("none")
     group = groups.create("test", LIMITS)
-    group.add(os.getpid())
+    assert group.open_members() == []
     assert (groups.kind, group.out_of_memory_kills()) == ("none", 0)

@@ -131,4 +131,4 @@ def test_a_call_taken_off_the_list_is_allowed(policy: Policy) -> None:
 
 
 def test_a_host_path_of_the_runtime_is_bound_where_cells_look(policy: Policy) -> None:
-    assert "/opt/cellblock/shared" in dict((inside, Path(outside)) for outside, inside in policy.binds)
+    assert "/opt/cellblock/shared" in {inside: Path(outside) for outside, inside in policy.binds}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -14,23 +15,31 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from service.fake_clock import FakeClock
-from service.fake_node import FakeCell, FakeNode
 
 from cellblock.data_directory import read_credentials
 from cellblock.endpoint import url
 from cellblock.model import AccessKey
 from cellblock.server import Address, StopSignals, serve
 from cellblock.settings import Settings
+from service.fake_clock import FakeClock
+from service.fake_node import FakeCell, FakeNode
 
 BUILT_IN = "aws.codeinterpreter.v1"
+CLIENT_THREADS = ThreadPoolExecutor(max_workers=32, thread_name_prefix="client")
 NO_RETRIES = {"total_max_attempts": 1}
 ResultT = TypeVar("ResultT")
 
 
 async def off_loop(function: Callable[..., ResultT], *arguments: Any, **named: Any) -> ResultT:
     """boto3 blocks; the server under test runs on this loop."""
-    return await asyncio.to_thread(partial(function, *arguments, **named))
+    return await asyncio.get_running_loop().run_in_executor(CLIENT_THREADS, partial(function, *arguments, **named))
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the server's loop turn until it is so."""
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.to_thread(bool)  # a turn of the loop that lets sockets in
 
 
 async def refused(function: Callable[..., Any], **arguments: Any) -> dict[str, Any]:
@@ -125,7 +134,9 @@ def invoke(client: Any, session_id: str, tool: str, arguments: dict[str, Any], *
 
 
 @asynccontextmanager
-async def serving(data_dir: Path, *, node: FakeNode | None = None, clock: FakeClock | None = None, **settings: Any) -> AsyncIterator[Served]:
+async def serving(
+    data_dir: Path, *, node: FakeNode | None = None, clock: FakeClock | None = None, **settings: Any
+) -> AsyncIterator[Served]:
     """A server for the block; it must have let go of every cell when it ends."""
     node = node or FakeNode()
     ready: asyncio.Future[Address] = asyncio.get_running_loop().create_future()

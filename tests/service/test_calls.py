@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,13 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from service.fake_clock import FakeClock
-from service.fake_node import FakeCell, FakeNode, done
-from service.served import BUILT_IN, Served, Session, invoke, off_loop, serving
 
 from cellblock.asgi import retry_seconds
 from cellblock.calls import Call, RunCode
 from cellblock.wire.head import read_head
+from service.fake_clock import FakeClock
+from service.fake_node import FakeCell, FakeNode, done
+from service.served import BUILT_IN, Served, Session, invoke, off_loop, serving, until
 
 
 class Gate:
@@ -66,13 +66,6 @@ async def connected(served: Served, session_id: str, **headers: str) -> AsyncIte
     finally:
         writer.close()
         await writer.wait_closed()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Let the server's loop turn until it is so."""
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0)
 
 
 async def test_ten_calls_run_at_once_and_the_eleventh_is_over_the_quota(served: Served) -> None:
@@ -211,7 +204,7 @@ async def test_stop_ends_a_running_call_with_a_clear_error(served: Served) -> No
 
 async def test_100_mb_are_written_in_one_call(served: Served) -> None:
     session = await served.start()
-    data = bytes(100 * 1024 * 1024)
+    data = bytes(100_000_000)
     written = await session.invoke("writeFiles", content=[{"path": "big.bin", "blob": data}])
     assert written["content"][0]["text"] == "Successfully wrote all 1 files"
     assert session.cell.files["big.bin"] == data

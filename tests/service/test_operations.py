@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
+
 from service.served import BUILT_IN, Served, off_loop, refused, serving
 
 ROLE = "arn:aws:iam::123456789012:role/CodeInterpreterRole"
@@ -100,9 +100,7 @@ async def test_start_with_the_same_client_token_gives_the_same_session(served: S
     token = "t" * 40
     first, again = await served.start(clientToken=token, name="a"), await served.start(clientToken=token, name="a")
     assert first.id == again.id
-    error = await refused(
-        served.data().start_code_interpreter_session, codeInterpreterIdentifier=BUILT_IN, clientToken=token, name="other"
-    )
+    error = await refused(served.data().start_code_interpreter_session, codeInterpreterIdentifier=BUILT_IN, clientToken=token, name="other")
     assert error["Error"]["Code"] == "ValidationException"
     assert error["reason"] == "IdempotentParameterMismatchException"
     assert len((await off_loop(served.data().list_code_interpreter_sessions, codeInterpreterIdentifier=BUILT_IN))["items"]) == 1

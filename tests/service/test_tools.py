@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 import pytest
-from service.fake_node import FakeCell, FakeNode, done
-from service.served import BUILT_IN, Served, Session, off_loop
 
 from cellblock.calls import Call, Image, RunCode, TaskState
+from service.fake_node import FakeCell, FakeNode, done
+from service.served import BUILT_IN, Served, Session, off_loop
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 
@@ -243,6 +243,15 @@ async def test_listing_links_files_with_their_size(session: Session) -> None:
         "description": "File",
         "size": 3,
     }
+
+
+async def test_listing_beyond_the_event_says_how_many_are_left(session: Session) -> None:
+    await session.invoke("listFiles")
+    session.cell.files.update({f"{number:06}-{'n' * 100}": b"" for number in range(60_000)})
+    result = await session.invoke("listFiles")
+    shown = [block for block in result["content"] if block["type"] == "resource_link"]
+    assert result["content"][-1]["text"].startswith(f"{60_000 - len(shown)} more entries")
+    assert result["isError"] is True
 
 
 async def test_removal_says_what_was_missing(session: Session) -> None:

@@ -13,6 +13,7 @@ from cellblock.errors import HostNotReady
 
 _CPU_PERIOD_MICROSECONDS = 100_000
 _V1_CONTROLLERS = ("memory", "pids", "cpu")
+_V1_SOCKET_BUFFERS = "memory.kmem.tcp.limit_in_bytes"  # version 1 charges what waits in sockets to nobody until this has a limit
 _PREFIX = "cellblock-"  # followed by the server's process id, and a token: a process may run several nodes
 _MOUNTS = Path("/proc/self/mountinfo")
 _MEMBERSHIP = Path("/proc/self/cgroup")
@@ -30,8 +31,8 @@ class GroupLimits:
 class Group(Protocol):
     """The control group of one cell."""
 
-    def add(self, pid: int) -> None:
-        """Put a process, and all it will start, under the limits."""
+    def open_members(self) -> list[int]:
+        """Descriptors, for the caller to close: a process that writes 0 to each joins, with all it will start."""
 
     def out_of_memory_kills(self) -> int:
         """How often the kernel killed a process of the group for memory."""
@@ -60,6 +61,18 @@ def _write(path: Path, value: int | str) -> None:
         os.close(descriptor)
 
 
+def _open_all(paths: list[Path]) -> list[int]:
+    opened: list[int] = []
+    try:
+        for path in paths:
+            opened.append(os.open(path, os.O_WRONLY | os.O_CLOEXEC))
+    except OSError:
+        for descriptor in opened:
+            os.close(descriptor)
+        raise
+    return opened
+
+
 def _counter(path: Path, name: str) -> int:
     for line in path.read_text().splitlines():
         key, _, value = line.partition(" ")
@@ -71,8 +84,9 @@ def _counter(path: Path, name: str) -> int:
 class NoGroup:
     """A cell without a control group: only setrlimit(2) bounds it."""
 
-    def add(self, pid: int) -> None:
-        """Nothing to add to."""
+    def open_members(self) -> list[int]:
+        """Nothing to join."""
+        return []
 
     def out_of_memory_kills(self) -> int:
         """Unknown without a group."""
@@ -101,9 +115,9 @@ class V2Group:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def add(self, pid: int) -> None:
-        """Move the process."""
-        _write(self._path / "cgroup.procs", pid)
+    def open_members(self) -> list[int]:
+        """The one list of members."""
+        return _open_all([self._path / "cgroup.procs"])
 
     def out_of_memory_kills(self) -> int:
         """The group's own count."""
@@ -155,10 +169,9 @@ class V1Group:
     def __init__(self, paths: dict[str, Path]) -> None:
         self._paths = paths
 
-    def add(self, pid: int) -> None:
-        """Move the process in every hierarchy."""
-        for path in self._paths.values():
-            _write(path / "cgroup.procs", pid)
+    def open_members(self) -> list[int]:
+        """The list of each hierarchy: the one of threads, which the kernel changes without stopping all forks."""
+        return _open_all([path / "tasks" for path in self._paths.values()])
 
     def out_of_memory_kills(self) -> int:
         """The memory hierarchy's count."""
@@ -195,6 +208,8 @@ class V1Groups:
             _write(paths["memory"] / "memory.limit_in_bytes", limits.memory_bytes)
             if (paths["memory"] / "memory.memsw.limit_in_bytes").exists():
                 _write(paths["memory"] / "memory.memsw.limit_in_bytes", limits.memory_bytes)
+            if (paths["memory"] / _V1_SOCKET_BUFFERS).exists():
+                _write(paths["memory"] / _V1_SOCKET_BUFFERS, limits.memory_bytes // 4)
             _write(paths["pids"] / "pids.max", limits.process_count)
             _write(paths["cpu"] / "cpu.cfs_period_us", _CPU_PERIOD_MICROSECONDS)
             _write(paths["cpu"] / "cpu.cfs_quota_us", quota)

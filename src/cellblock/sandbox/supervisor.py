@@ -24,6 +24,7 @@ from cellblock.sandbox.policy import CODE, HOSTNAME, RUNTIME, SHARED_RUNTIME, Po
 _START_SECONDS = 120
 _STOP_SECONDS = 5
 _MESSAGE_BYTES = 64 * 1024
+_REQUESTS_AT_ONCE = 16  # the template makes one cell after the other; more would fill the control socket
 _FIRST_STAGE = "import sys; sys.path.insert(0, sys.argv[1]); from cellblock_cell import launch; sys.exit(launch.main())"
 _SECOND_STAGE = "import sys; sys.path.insert(0, {code!r}); from cellblock_cell import template; sys.exit(template.main())"
 
@@ -41,11 +42,21 @@ class TemplatePlan:
 
 @dataclass(frozen=True, slots=True)
 class Spawned:
-    """A clone that waits for its start frame; the owner closes both descriptors."""
+    """A clone that confines itself and will say HELLO; the owner closes both descriptors."""
 
     pid: int
     pidfd: int
     link: socket.socket
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpawnRequest:
+    """One cell to be made; it writes 0 to each of the groups' descriptors, which stay the caller's."""
+
+    name: str
+    identity: Identity
+    sizes: dict[str, int]
+    groups: tuple[int, ...]
 
 
 def install_cell_code(cache: Path) -> Path:
@@ -78,6 +89,7 @@ class Template:
         self._identities = identities
         self._control: socket.socket | None = None
         self._process: asyncio.subprocess.Process | None = None
+        self._turns = asyncio.Semaphore(_REQUESTS_AT_ONCE)
         self._waiting: dict[str, asyncio.Future[tuple[int, int]]] = {}
         self.missing_modules: tuple[str, ...] = ()
 
@@ -85,6 +97,11 @@ class Template:
     def pid(self) -> int | None:
         """The process id while it runs."""
         return self._process.pid if self._process and self._process.returncode is None else None
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether it can still be asked for cells."""
+        return self._control is not None
 
     async def start(self) -> None:
         """Start it and wait until its imports are done; raises HostNotReady with the step that failed."""
@@ -114,29 +131,43 @@ class Template:
             raise
         asyncio.get_running_loop().add_reader(self._control.fileno(), self._read)
 
-    async def spawn(self, *, name: str, identity: Identity, sizes: dict[str, int]) -> Spawned:
-        """Clone a cell that waits for its start frame; raises HostNotReady when the template refuses or has died."""
+    async def spawn(self, request: SpawnRequest) -> Spawned:
+        """Clone a cell; raises HostNotReady when the template refuses or has died."""
+        async with self._turns:
+            return await self._spawn(request)
+
+    async def _spawn(self, request: SpawnRequest) -> Spawned:
         if self._control is None:
             raise HostNotReady("the template is not running")
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         answer: asyncio.Future[tuple[int, int]] = asyncio.get_running_loop().create_future()
-        self._waiting[name] = answer
-        cell = {"name": name, "uid_map": identity.uid_map, "gid_map": identity.gid_map, **sizes}
-        cell["may_set_groups"] = self._identities.is_privileged
+        self._waiting[request.name] = answer
         try:
             with theirs:
-                socket.send_fds(self._control, [json.dumps({"cell": cell}).encode()], [theirs.fileno()])
+                socket.send_fds(self._control, [self._spawn_message(request)], [theirs.fileno(), *request.groups])
             async with asyncio.timeout(_START_SECONDS):
                 pid, pidfd = await answer
-        except (OSError, TimeoutError) as error:
+        except TimeoutError as error:
             ours.close()
-            raise HostNotReady(f"the template does not answer: {error}") from error
+            raise HostNotReady(f"the template did not make a cell within {_START_SECONDS} s") from error
+        except OSError as error:
+            ours.close()
+            self._let_go(f"the template is gone: {error.strerror}")
+            raise HostNotReady(f"the template is gone: {error.strerror}") from error
         except BaseException:
             ours.close()
+            if answer.done() and not answer.cancelled() and answer.exception() is None:
+                os.close(answer.result()[1])  # it came in the moment in which the caller gave up
             raise
         finally:
-            self._waiting.pop(name, None)
+            self._waiting.pop(request.name, None)
         return Spawned(pid, pidfd, ours)
+
+    def _spawn_message(self, request: SpawnRequest) -> bytes:
+        identity = request.identity
+        cell = {"name": request.name, "uid_map": identity.uid_map, "gid_map": identity.gid_map, **request.sizes}
+        cell["may_set_groups"] = self._identities.is_privileged
+        return json.dumps({"cell": cell}).encode()
 
     async def close(self) -> None:
         """End the process; cells that live go on without it. May be called again."""

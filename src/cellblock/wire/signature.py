@@ -99,7 +99,7 @@ def _parsed(head: Head) -> Authorization:
 
 def _check_clock(timestamp: str, now: datetime) -> None:
     try:
-        signed_at = datetime.strptime(timestamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        signed_at = datetime.fromisoformat(timestamp if _TIMESTAMP.fullmatch(timestamp) else "")
     except ValueError as error:
         raise BadSignature(f"x-amz-date {timestamp} is not a time") from error
     if abs(now - signed_at) > CLOCK_TOLERANCE:

@@ -21,6 +21,7 @@ import socket
 import sys
 import threading
 import traceback
+from collections import deque
 from collections.abc import Iterator, Mapping
 from os import environ  # to replace it: reading it here has no use
 from types import FrameType
@@ -68,6 +69,7 @@ class _Kernel:
         connection.setblocking(True)
         self._connection = connection
         self._decoder = Decoder()
+        self._inbox: deque[Frame] = deque()
         self._lock = threading.Lock()  # guards the connection's sending side: display() may be called by any thread
         self._streams = _Streams()
         self._call = 0
@@ -75,14 +77,24 @@ class _Kernel:
         self._pid = os.getpid()
         self._shell = CellShell.instance()
         self._shell.show_image = self._show_image
+        self._shell.show_error = self._streams.write_error
 
     def serve(self) -> None:
         signal.signal(signal.SIGINT, _stay)
+        self._streams.restore()
+        self._shell.touch()
         self._send([Frame(Kind.HELLO)])
-        while data := self._connection.recv(_READ_BYTES):
-            for frame in self._decoder.feed(data):
+        while self._receive():
+            while self._inbox:
+                frame = self._inbox.popleft()
                 if frame.kind is Kind.CALL:
                     self._answer(frame.call, str(frame.meta["code"]))
+
+    def _receive(self, flags: int = 0) -> bool:
+        """Read what is there; False at the end of the connection."""
+        data = self._connection.recv(_READ_BYTES, flags)
+        self._inbox.extend(self._decoder.feed(data))
+        return bool(data)
 
     def _answer(self, call: int, code: str) -> None:
         self._call, self._images = call, 0
@@ -108,15 +120,15 @@ class _Kernel:
                 signal.signal(signal.SIGINT, _stay)
         except BaseException:  # an interrupt outside the user's code, or a shell that the user's code broke
             signal.signal(signal.SIGINT, _stay)
-            traceback.print_exc(file=self._streams.stderr)
+            self._streams.write_error(traceback.format_exc())
             return 1
 
     def _raise_if_canceled(self) -> None:
         """Comes after the handler: an interrupt before it has left its frame, one after it arrives as a signal."""
         with contextlib.suppress(BlockingIOError):
-            frames = self._decoder.feed(self._connection.recv(_READ_BYTES, socket.MSG_DONTWAIT))
-            if any(frame.kind is Kind.CANCEL and frame.call == self._call for frame in frames):
-                raise KeyboardInterrupt
+            self._receive(socket.MSG_DONTWAIT)
+        if any(frame.kind is Kind.CANCEL and frame.call == self._call for frame in self._inbox):
+            raise KeyboardInterrupt
 
     def _show_image(self, mime_type: str, data: bytes | str) -> bool:
         """Send an image; False when it is none. Between calls, and in a forked process, there is nobody to show it to."""
@@ -145,18 +157,26 @@ class _Streams:
         self._kept = [(number, fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 3)) for number in (1, 2)]
         self._libc = ctypes.CDLL(None)
         self._c_stdout = ctypes.c_void_p.in_dll(self._libc, "stdout")
-        self.stdout = _text_stream(1, "surrogateescape")
-        self.stderr = _text_stream(2, "backslashreplace")
+        self.stdout = _text_stream(1)
+        self.stderr = _text_stream(2)
 
     def restore(self) -> None:
         for number, kept in self._kept:
             with contextlib.suppress(OSError):  # closed by the user's code, who then sees no output
                 os.dup2(kept, number)
-        if self.stdout.closed:
-            self.stdout = _text_stream(1, "surrogateescape")
-        if self.stderr.closed:
-            self.stderr = _text_stream(2, "backslashreplace")
+        if not _is_usable(self.stdout):
+            self.stdout = _text_stream(1)
+        if not _is_usable(self.stderr):
+            self.stderr = _text_stream(2)
         vars(sys).update(stdout=self.stdout, __stdout__=self.stdout, stderr=self.stderr, __stderr__=self.stderr)
+
+    def write_error(self, text: str) -> None:
+        """To the call's standard error, wherever the code sends its own."""
+        with contextlib.suppress(Exception):  # sys.stdout may be anything by now
+            sys.stdout.flush()
+        self.restore()
+        self.stderr.write(text)
+        self.stderr.flush()
 
     def flush(self) -> None:
         for stream in (self.stdout, self.stderr):
@@ -165,9 +185,17 @@ class _Streams:
         self._libc.fflush(self._c_stdout)
 
 
-def _text_stream(descriptor: int, errors: str) -> TextIO:
+def _text_stream(descriptor: int) -> TextIO:
+    errors = "surrogateescape" if descriptor == 1 else "backslashreplace"  # exact bytes out; an error is shown in any case
     raw = io.FileIO(descriptor, "w", closefd=False)
     return io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8", errors=errors, line_buffering=True)
+
+
+def _is_usable(stream: TextIO) -> bool:
+    try:
+        return not stream.closed
+    except ValueError:  # detached from its descriptor
+        return False
 
 
 @contextlib.contextmanager

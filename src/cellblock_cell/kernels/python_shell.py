@@ -67,6 +67,7 @@ class CellShell(InteractiveShell):
     """The shell of one session's Python code."""
 
     show_image: Callable[[str, bytes | str], bool]
+    show_error: Callable[[str], object]
     _quiet: ClassVar[Config] = Config(
         {
             "HistoryManager": {"enabled": False, "hist_file": ":memory:"},
@@ -77,6 +78,7 @@ class CellShell(InteractiveShell):
     def __init__(self, **named: Any) -> None:
         super().__init__(config=self._quiet, displayhook_class=TextDisplayHook, display_pub_class=TextDisplayPublisher, **named)
         self.show_image = lambda mime_type, data: True
+        self.show_error = len  # in the template nobody sees it
         self.display_formatter.active_types = _TYPES
         self.db: dict[str, Any] = {}  # of bookmarks and aliases; otherwise a directory of files
 
@@ -85,7 +87,7 @@ class CellShell(InteractiveShell):
         result = self.run_cell(code, store_history=True)
         error = result.error_before_exec or result.error_in_exec
         if isinstance(error, SystemExit):
-            return _exit_code(error)
+            return _exit_code(error, self.show_error)
         return 0 if error is None else 1
 
     def present(self, data: Mapping[str, Any]) -> None:
@@ -104,8 +106,13 @@ class CellShell(InteractiveShell):
                 self.run_cell(code, store_history=True)
         self.reset(new_session=False)
         self.execution_count = 1
+        _close_fonts()
         self.history_manager.input_hist_parsed[:] = [""]
         self.history_manager.input_hist_raw[:] = [""]
+
+    def touch(self) -> None:
+        """Run nothing, and so have the pages that every run writes to copied before the first one (fork(2): copy on write)."""
+        self.run_cell("None")
 
     def init_ipython_dir(self, ipython_dir: str | None) -> None:
         """None: the home directory is the user's."""
@@ -138,9 +145,7 @@ class CellShell(InteractiveShell):
             super().showtraceback(*arguments, **named)
 
     def _showtraceback(self, etype: object, evalue: object, stb: list[str]) -> None:
-        sys.stdout.flush()
-        sys.stderr.write(self.InteractiveTB.stb2text(stb).rstrip("\n"))
-        sys.stderr.flush()
+        self.show_error(self.InteractiveTB.stb2text(stb).rstrip("\n"))
 
     def _tee(self, channel: str) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()  # a copy of all output in the history
@@ -149,14 +154,21 @@ class CellShell(InteractiveShell):
         return {}  # a second traceback, for the history
 
 
-def _exit_code(request: SystemExit) -> int:
+def _exit_code(request: SystemExit, show_error: Callable[[str], object]) -> int:
     """As Python itself does it: a number is the status, another object is printed."""
     if request.code is None:
         return 0
     if isinstance(request.code, int):
         return request.code & 0xFF
-    sys.stderr.write(f"{request.code}\n")
+    show_error(f"{request.code}\n")
     return 1
+
+
+def _close_fonts() -> None:
+    """Fonts that the warm-up opened would be closed in every fork, which costs memory there."""
+    fonts = sys.modules.get("matplotlib.font_manager")
+    if fonts is not None and hasattr(fonts, "_get_font"):
+        fonts._get_font.cache_clear()
 
 
 def _use_inline_figures(shell: CellShell) -> None:

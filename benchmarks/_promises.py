@@ -1,0 +1,66 @@
+"""The numbers that docs/specification.md promises, and what holds each of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promise:
+    """A number with its bound; the script of that name in this directory measures it."""
+
+    script: str
+    what: str
+    at_most: float | None = None
+    at_least: float | None = None
+    unit: str = ""
+
+    @property
+    def target(self) -> str:
+        """The bound as people write it."""
+        sign, bound = ("≥", self.at_least) if self.at_most is None else ("≤", self.at_most)
+        return f"{sign} {bound:g} {self.unit}".strip()
+
+    def is_held_by(self, value: float) -> bool:
+        """Whether the bound is kept."""
+        return (self.at_most is None or value <= self.at_most) and (self.at_least is None or value >= self.at_least)
+
+
+PROMISES = {
+    "start-warm-p50": Promise(script="start", what="start a session and get its first pandas result, warm pool, p50", at_most=5, unit="ms"),
+    "start-warm-p99": Promise(script="start", what="the same, p99", at_most=25, unit="ms"),
+    "start-cold-p50": Promise(script="start", what="the same without a pool, p50", at_most=20, unit="ms"),
+    "round-trip-p50": Promise(script="round_trip", what="`executeCode` round trip, p50", at_most=2, unit="ms"),
+    "round-trip-p99": Promise(script="round_trip", what="`executeCode` round trip, p99", at_most=6, unit="ms"),
+    "sessions-at-once": Promise(
+        script="sessions", what="100 sessions at once, each started and its first numpy result read", at_most=1, unit="s"
+    ),
+    "sessions-a-second": Promise(script="sessions", what="sessions started, used twice and stopped, a second", at_least=60),
+    "sessions-a-gigabyte": Promise(script="memory", what="idle sessions with pandas loaded, in a GB of memory", at_least=200),
+    "write-time": Promise(
+        script="files",
+        what="server's time for `writeFiles` of 100 MB, over that of a plain copy through the same HTTP server",
+        at_most=3,
+        unit="×",
+    ),
+    "write-memory": Promise(
+        script="files", what="server's peak memory for `writeFiles` of 100 MB, over the file's size", at_most=4, unit="×"
+    ),
+    "read-time": Promise(
+        script="files",
+        what="server's time for `readFiles` of 16 MB, over that of a plain copy through the same HTTP server",
+        at_most=3,
+        unit="×",
+    ),
+    "read-memory": Promise(script="files", what="server's peak memory for `readFiles` of 16 MB, over the file's size", at_most=4, unit="×"),
+    "output-lost": Promise(script="output", what="bytes lost or changed of 10 MB that code prints", at_most=0, unit="bytes"),
+    "cpu-ratio": Promise(script="cpu", what="time of CPU-bound code inside a session over outside", at_most=1.03, unit="×"),
+    "left-processes": Promise(script="leftovers", what="processes left after 1000 sessions", at_most=0),
+    "left-mounts": Promise(script="leftovers", what="mounts left after 1000 sessions", at_most=0),
+    "left-cgroups": Promise(script="leftovers", what="control groups left after 1000 sessions", at_most=0),
+    "left-files": Promise(script="leftovers", what="files left after 1000 sessions", at_most=0),
+    "left-descriptors": Promise(script="leftovers", what="descriptors of the server left after 1000 sessions", at_most=0),
+    "left-memory": Promise(
+        script="leftovers", what="growth of the server's and the template's memory over 1000 sessions", at_most=20, unit="MB"
+    ),
+}

@@ -1,0 +1,170 @@
+"""A real server in a process and a data directory of its own, and stock clients of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import boto3
+from botocore.config import Config
+
+from cellblock.data_directory import read_credentials
+
+INTERPRETER = "aws.codeinterpreter.v1"
+REGION = "us-east-1"
+CELLBLOCK = Path(sys.executable).parent / "cellblock"
+PROCESSES_OF_A_CELL = 2  # the agent and its Python kernel
+_READY = re.compile(r"cellblock is ready on (http://\S+)")
+_STOP_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A running server; everything that is asked about its process comes from /proc."""
+
+    url: str
+    pid: int
+    data_dir: Path
+    log: Path
+
+    @property
+    def template_pid(self) -> int:
+        """The process that cells are cloned from."""
+        return children(self.pid)[0]
+
+    def client(self, connections: int = 10) -> Any:
+        """A stock client of the data plane."""
+        key = read_credentials(self.data_dir)
+        if key is None:
+            raise RuntimeError(f"{self.data_dir} holds no credentials")
+        session = boto3.Session(aws_access_key_id=key.id, aws_secret_access_key=key.secret, region_name=REGION)
+        return session.client("bedrock-agentcore", endpoint_url=self.url, config=Config(max_pool_connections=connections))
+
+    def cells(self) -> list[list[int]]:
+        """The processes of each cell."""
+        return [descendants(pid) for pid in children(self.template_pid)]
+
+    def wait_for_pool(self, waiting: int, *, busy: int = 0) -> None:
+        """Until so many cells wait for a session beside the busy ones: all are there, and none of their processes has anything to do."""
+        while True:
+            cells = self.cells()
+            whole = [cell for cell in cells if len(cell) >= PROCESSES_OF_A_CELL]
+            if len(whole) == len(cells) == waiting + busy and all(is_asleep(pid) for cell in cells for pid in cell):
+                break
+            self.ping()  # gives the server its time: one core may be all there is
+        self.ping()  # the server has taken what the last cell said before this question came
+
+    def ping(self) -> None:
+        """One question and answer outside the API."""
+        with urllib.request.urlopen(f"{self.url}/ping") as answer:
+            answer.read()
+
+    def requests(self, operation: str) -> list[dict[str, Any]]:
+        """The server's own log lines of an operation, with its milliseconds."""
+        lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+        return [line for line in lines if line.get("event") == "request" and line.get("operation") == operation]
+
+
+@dataclass(slots=True)
+class Session:
+    """One session of a client."""
+
+    client: Any
+    id: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.id = self.client.start_code_interpreter_session(codeInterpreterIdentifier=INTERPRETER)["sessionId"]
+
+    def invoke(self, tool: str, **arguments: Any) -> dict[str, Any]:
+        """The result of one tool."""
+        answer = self.client.invoke_code_interpreter(
+            codeInterpreterIdentifier=INTERPRETER, sessionId=self.id, name=tool, arguments=arguments
+        )
+        results = [event["result"] for event in answer["stream"]]
+        if len(results) != 1 or results[0].get("isError"):
+            raise RuntimeError(f"{tool} failed: {str(results)[:500]}")
+        return cast("dict[str, Any]", results[0])
+
+    def run(self, code: str) -> str:
+        """What Python code prints."""
+        return str(self.invoke("executeCode", language="python", code=code)["structuredContent"]["stdout"])
+
+    def describe(self) -> None:
+        """GetCodeInterpreterSession: everything but the cell."""
+        self.client.get_code_interpreter_session(codeInterpreterIdentifier=INTERPRETER, sessionId=self.id)
+
+    def describe_twice(self) -> None:
+        """As many requests as a start with its first result."""
+        self.describe()
+        self.describe()
+
+    def stop(self) -> None:
+        """StopCodeInterpreterSession."""
+        self.client.stop_code_interpreter_session(codeInterpreterIdentifier=INTERPRETER, sessionId=self.id)
+
+
+@contextmanager
+def server(**settings: str | int) -> Iterator[Server]:
+    """A server with these settings (lower case, without the prefix) for as long as the block runs."""
+    with tempfile.TemporaryDirectory(prefix="cellblock-benchmark-") as directory:
+        data_dir, log = Path(directory, "data"), Path(directory, "server.log")
+        command: list[str | Path] = [CELLBLOCK, "serve", "--port", "0", "--data-dir", data_dir]
+        environment = dict(os.environ) | {f"CELLBLOCK_{name.upper()}": str(value) for name, value in settings.items()}
+        with log.open("w") as lines, subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=lines, text=True) as process:
+            try:
+                yield Server(url=_wait_until_ready(process, log), pid=process.pid, data_dir=data_dir, log=log)
+            finally:
+                process.send_signal(signal.SIGTERM)
+                process.wait(_STOP_SECONDS)
+
+
+def _wait_until_ready(process: subprocess.Popen[str], log: Path) -> str:
+    assert process.stdout is not None
+    for line in process.stdout:  # ends when the server ends
+        if found := _READY.search(line):
+            return found[1]
+    raise RuntimeError(f"the server did not start:\n{log.read_text()}")
+
+
+def children(pid: int) -> list[int]:
+    """The processes that it started and that live."""
+    found: list[int] = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        found += map(int, _text(path).split())
+    return found
+
+
+def descendants(pid: int) -> list[int]:
+    """The process and everything below it."""
+    return [pid, *(inner for child in children(pid) for inner in descendants(child))]
+
+
+def is_asleep(pid: int) -> bool:
+    """Whether it waits for something (proc(5), the third field of stat)."""
+    return _text(Path(f"/proc/{pid}/stat")).rpartition(") ")[2].startswith("S")
+
+
+def memory_bytes(pid: int, *names: str) -> int:
+    """The sum of these lines of smaps_rollup or status, such as Private_Dirty or VmRSS."""
+    text = _text(Path(f"/proc/{pid}/status")) + _text(Path(f"/proc/{pid}/smaps_rollup"))
+    found = dict(re.findall(r"^(\w+):\s+(\d+) kB$", text, re.MULTILINE))
+    return sum(int(found.get(name, 0)) * 1024 for name in names)
+
+
+def _text(path: Path) -> str:
+    """Nothing for a process that is gone."""
+    try:
+        return path.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""

@@ -1,0 +1,55 @@
+"""The strong node as it is served, and weaker ones that each lack a barrier."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from cells import Bench, BenchCell, Weakened, bench_settings, weaker_policy
+
+from cellblock.runtime import Runtime
+
+
+@pytest.fixture(scope="session")
+def strong(built_runtime: Runtime) -> Iterator[Bench]:
+    """All barriers, one node for all tests of a worker."""
+    bench = Bench(bench_settings(), built_runtime)
+    yield bench
+    bench.close()
+
+
+@pytest.fixture
+def cell(strong: Bench) -> Iterator[BenchCell]:
+    """A cell with all barriers."""
+    with strong.cell() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def weakened(built_runtime: Runtime) -> Iterator[Weakened]:
+    """Nodes without a barrier; the same arguments give the same node."""
+    benches: dict[str, Bench] = {}
+
+    def get(**changes: object) -> Bench:
+        key = repr(sorted(changes.items()))
+        if key not in benches:
+            benches[key] = Bench(bench_settings(), built_runtime, weaker_policy(built_runtime, **changes))
+        return benches[key]
+
+    yield get
+    for bench in benches.values():
+        bench.close()
+
+
+@pytest.fixture
+def unfiltered(weakened: Weakened) -> Iterator[BenchCell]:
+    """A cell without the system-call filter."""
+    with weakened(without=("filter_system_calls",)).cell() as opened:
+        yield opened
+
+
+@pytest.fixture
+def privileged(weakened: Weakened) -> Iterator[BenchCell]:
+    """A cell that keeps the capabilities of its user namespace, and has neither filter nor Landlock."""
+    with weakened(without=("give_up_rights", "fence_files", "filter_system_calls")).cell() as opened:
+        yield opened

@@ -1,0 +1,66 @@
+"""Host ids of cells: who gets which, and when one is used again."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from cellblock.errors import HostNotReady
+from cellblock.sandbox.identity import IdentityRange
+
+BASE, COUNT = 700_000_000, 16
+
+
+@pytest.fixture
+def identities() -> IdentityRange:
+    return IdentityRange(base=BASE, count=COUNT)
+
+
+@pytest.mark.root
+def test_every_live_cell_has_an_id_of_its_own(identities: IdentityRange) -> None:
+    taken = [identities.take() for _ in range(COUNT - 1)]
+    assert len({identity.index for identity in taken}) == COUNT - 1
+    assert len({identity.uid_map for identity in taken}) == COUNT - 1
+
+
+@pytest.mark.root
+def test_the_templates_id_is_no_cells_user(identities: IdentityRange) -> None:
+    maps = [identities.take().uid_map.splitlines() for _ in range(COUNT - 1)]
+    users = {line.split()[1] for lines in maps for line in lines if line.startswith("1000 ")}
+    assert "0" not in users
+
+
+@pytest.mark.root
+def test_host_root_is_in_no_map(identities: IdentityRange) -> None:
+    assert identities.template_uid_map == identities.template_gid_map == f"0 {BASE} {COUNT}\n"
+
+
+@pytest.mark.root
+def test_a_used_up_range_is_said_and_names_the_setting(identities: IdentityRange) -> None:
+    for _ in range(COUNT - 1):
+        identities.take()
+    with pytest.raises(HostNotReady, match="CELLBLOCK_UID_COUNT"):
+        identities.take()
+
+
+@pytest.mark.root
+def test_an_id_given_back_is_used_again_as_late_as_possible(identities: IdentityRange) -> None:
+    first = identities.take()
+    identities.give_back(first)
+    later = [identities.take().index for _ in range(COUNT - 1)]
+    assert later[-1] == first.index
+    assert first.index not in later[:-1]
+
+
+def test_a_cell_has_one_user_whoever_runs_the_host(identities: IdentityRange) -> None:
+    assert identities.take().uid_map.startswith("1000 ")
+    assert identities.take().gid_map == "1000 0 1\n"
+
+
+def test_an_ordinary_users_cells_share_the_users_id() -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root has a range")
+    identities = IdentityRange(base=BASE, count=COUNT)
+    assert identities.template_uid_map == f"0 {os.geteuid()} 1\n"
+    assert identities.take() == identities.take()

@@ -1,0 +1,128 @@
+"""The `cellblock` program as a person starts it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import boto3
+import pytest
+
+from cellblock.runtime import Runtime
+
+CELLBLOCK = Path(sys.executable).parent / "cellblock"
+
+
+def cellblock(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([CELLBLOCK, *arguments], capture_output=True, text=True, timeout=60, env=dict(os.environ) | environment)
+
+
+@contextmanager
+def server(data_dir: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A server process and its first line."""
+    command = [CELLBLOCK, "serve", "--port", "0", "--data-dir", data_dir, *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process, process.stdout.readline()
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def exported(data_dir: Path) -> dict[str, str]:
+    """The variables that `cellblock env` sets in a shell."""
+    shell = f'eval "$({CELLBLOCK} env --data-dir {data_dir})" && {sys.executable} -c "import json, os; print(json.dumps(dict(os.environ)))"'
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, timeout=60, check=True)
+    found: dict[str, str] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_server_says_that_it_is_ready_and_ends_on_a_signal(data_dir: Path, built_runtime: Runtime, number: signal.Signals) -> None:
+    with server(data_dir) as (process, line):
+        variables = exported(data_dir)
+        assert line == f"cellblock is ready on {variables['AWS_ENDPOINT_URL_BEDROCK_AGENTCORE']}\n"
+        process.send_signal(number)
+        assert process.wait(30) == 0
+        assert process.stdout is not None
+        assert process.stdout.read() == ""
+    assert sorted(path.name for path in data_dir.iterdir()) == ["cellblock.db", "credentials.json"]
+
+
+def test_stock_client_runs_code_in_a_real_cell(data_dir: Path, built_runtime: Runtime) -> None:
+    with server(data_dir):
+        variables = exported(data_dir)
+        client = boto3.client(
+            "bedrock-agentcore",
+            endpoint_url=variables["AWS_ENDPOINT_URL_BEDROCK_AGENTCORE"],
+            region_name=variables["AWS_REGION"],
+            aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
+        )
+        named = {"codeInterpreterIdentifier": "aws.codeinterpreter.v1"}
+        named["sessionId"] = client.start_code_interpreter_session(**named)["sessionId"]
+        answer = client.invoke_code_interpreter(**named, name="executeCode", arguments={"language": "python", "code": "6 * 7"})
+        (event,) = list(answer["stream"])
+        assert event["result"]["structuredContent"]["stdout"] == "42"
+
+
+def test_port_in_use_is_told_in_one_line(data_dir: Path, tmp_path: Path, built_runtime: Runtime) -> None:
+    with server(data_dir) as (_, line):
+        done = cellblock("serve", "--port", line.strip().rpartition(":")[2], "--data-dir", tmp_path / "other")
+    assert done.returncode == 1
+    assert "cannot listen on http://127.0.0.1" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_env_without_a_server_says_how_to_start_one(data_dir: Path) -> None:
+    done = cellblock("env", "--data-dir", data_dir)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"cellblock serve --data-dir {data_dir}" in done.stderr
+
+
+def test_unknown_setting_is_named(data_dir: Path) -> None:
+    done = cellblock("env", "--data-dir", data_dir, CELLBLOCK_MEMORY_GB="4")
+    assert done.returncode == 1
+    assert done.stderr.startswith("cellblock: CELLBLOCK_MEMORY_GB is not a setting")
+
+
+def test_run_gives_the_code_s_output_and_status(built_runtime: Runtime, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("import sys\nprint('out')\nprint('err', file=sys.stderr)\nraise SystemExit(7)\n")
+    done = cellblock("run", script)
+    assert (done.returncode, done.stdout) == (7, "out\n")
+    assert "err" in done.stderr
+
+
+def test_run_wants_a_script_or_code() -> None:
+    assert "one of them" in cellblock("run").stderr
+
+
+def test_doctor_names_each_thing_with_its_cost_and_mend(built_runtime: Runtime) -> None:
+    done = cellblock("doctor", "--json")
+    findings = {finding["name"]: finding for finding in json.loads(done.stdout)}
+    assert {"namespaces", "AppArmor", "overlay", "seccomp", "Landlock", "control groups", "disk", "fonts", "runtime"} <= findings.keys()
+    assert all(finding["cost"] and finding["mend"] and finding["found"] for finding in findings.values())
+    assert done.returncode == any(finding["is_needed"] and not finding["ok"] for finding in findings.values())
+
+
+def test_doctor_without_a_runtime_says_what_builds_it(tmp_path: Path) -> None:
+    done = cellblock("doctor", CELLBLOCK_CACHE_DIR=str(tmp_path))
+    assert "mend:  cellblock runtime build" in done.stdout
+
+
+def test_doctor_prints_the_policy() -> None:
+    policy = json.loads(cellblock("doctor", "--policy").stdout)
+    assert "filter_system_calls" in policy["steps"]
+    assert "ptrace" in policy["denied_calls"]
+
+
+def test_version_is_printed() -> None:
+    assert cellblock("--version").stdout.startswith("cellblock ")
