@@ -13,8 +13,7 @@ from _serving import Session, server
 
 from cellblock import runtime, settings
 from cellblock.calls import RunCode
-from cellblock.nodes import LocalNode
-from cellblock.server import cell_limits
+from cellblock.nodes import LocalNode, cell_limits
 
 CODE = "1+1"
 RESULT = "2"

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pyseccomp
+
 from cellblock import settings
 from cellblock.calls import Call, CellLimits, ReplyT, Run, RunCode, RunCommand
 from cellblock.nodes import LocalCell, LocalNode, policy_for
@@ -24,6 +26,7 @@ from cellblock.sandbox.policy import Policy
 MIB = 1024 * 1024
 LIMITS = CellLimits(memory_bytes=512 * MIB, process_count=128, cpus=1.0, workspace_bytes=64 * MIB, tmp_bytes=64 * MIB)
 _WAIT_SECONDS = 90
+_NEW_CALLS = {"memfd_secret": 447}
 
 # What probes share: each prints one word, "done" or the name of the error.
 PRELUDE = """
@@ -124,7 +127,7 @@ class Bench:
         return BenchCell(self, self.wait(self._open(limits)))
 
     @contextmanager
-    def cell(self, **limits: float) -> Iterator[BenchCell]:
+    def cell(self, **limits: Any) -> Iterator[BenchCell]:
         """A cell with some limits changed, closed at the end."""
         opened = self.open(dataclasses.replace(LIMITS, **limits))
         try:
@@ -172,16 +175,26 @@ def text(run: Run) -> str:
     return (run.stdout or run.stderr).decode(errors="replace").strip()
 
 
+def number_of(name: str) -> int:
+    """The number of a system call; of those that old versions of libseccomp do not know, it is the same everywhere."""
+    if name in _NEW_CALLS:
+        return _NEW_CALLS[name]
+    number = pyseccomp.resolve_syscall(pyseccomp.Arch.NATIVE, name)
+    assert isinstance(number, int)
+    return number
+
+
 def on_host(code: str, *arguments: str, **options: Any) -> str:
     """What a probe prints in a plain process of the host."""
     command = [sys.executable, "-I", "-c", PRELUDE + code, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_WAIT_SECONDS, **options)
-    return (done.stdout or done.stderr).strip()
+    return str(done.stdout or done.stderr).strip()
 
 
 def children_of(pid: int) -> set[int]:
-    """Processes of the host below this one, at any depth; a process without a parent's grace is not among them."""
-    parents = {int(entry.name): _status(entry, "PPid") for entry in Path("/proc").iterdir() if entry.name.isdigit()}
+    """Live processes of the host below this one, at any depth."""
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    parents = {pid: _parent(pid) for pid in pids if is_alive(pid)}
     found: set[int] = set()
     while more := {child for child, parent in parents.items() if parent in found | {pid}} - found:
         found |= more
@@ -194,12 +207,11 @@ def host_ids(pid: int) -> set[int]:
     return {int(number) for number in line.split()[1:]}
 
 
-def _status(process: Path, name: str) -> int:
+def _parent(pid: int) -> int:
     try:
-        lines = (process / "status").read_text().splitlines()
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     except OSError:  # it has ended meanwhile
         return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith(f"{name}:")), 0)
 
 
 def is_alive(pid: int) -> bool:

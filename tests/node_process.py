@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import sys
 
-from cells import Bench, bench_settings, children_of
-
 from cellblock import runtime
+from cells import Bench, bench_settings, children_of
 
 
 def main() -> None:

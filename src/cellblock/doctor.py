@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -11,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cellblock import runtime
+from cellblock.calls import RunCode
 from cellblock.errors import HostNotReady
+from cellblock.nodes import LocalNode, cell_limits
 from cellblock.runtime_layout import Runtime
 from cellblock.sandbox.cgroup import find_groups
 from cellblock.settings import Settings
@@ -54,6 +57,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _runtime(built)
     yield _fonts(built)
     yield _tun()
+    yield _cell(settings, built)
 
 
 def _user_namespaces() -> Finding:
@@ -134,7 +138,7 @@ def _control_groups(settings: Settings) -> Finding:
         name="control groups",
         ok=kind != "none",
         found={"v1": "version 1", "v2": "version 2, delegated"}.get(kind, "none that this user may write"),
-        cost="memory and CPU of a session are bounded by resource limits for each process and by sampling, less exactly",
+        cost="the memory and CPU time of a session are not bounded; its processes, descriptors and files are, by other means",
         mend="systemd-run --user --scope --property=Delegate=yes cellblock serve",
         is_needed=False,
     )
@@ -187,6 +191,38 @@ def _tun() -> Finding:
         mend="sudo modprobe tun && sudo chmod 0666 /dev/net/tun",
         is_needed=False,
     )
+
+
+def _cell(settings: Settings, built: Runtime | None) -> Finding:
+    """The proof: a real cell, opened as the server opens it."""
+    problem = "not tried: it needs the runtime"
+    if built is not None:
+        try:
+            problem = asyncio.run(_try_cell(LocalNode(settings, built), settings))
+        except HostNotReady as error:
+            problem = error.message
+    return Finding(
+        name="a cell",
+        ok=not problem,
+        found=problem or "was opened and ran Python",
+        cost="sessions cannot start",
+        mend="mend what is missing above" if built else "cellblock runtime build",
+        is_needed=built is not None,
+    )
+
+
+async def _try_cell(node: LocalNode, settings: Settings) -> str:
+    """The empty string when code runs, else what happened."""
+    await node.start()
+    try:
+        cell = await node.open_cell(cell_limits(settings))
+        question = RunCode(
+            code="print(6 * 7)", language="python", runtime="python", clear_context=False, timeout_seconds=PROBE_SECONDS, output_bytes=1000
+        )
+        answer = await cell.call(question)
+    finally:
+        await node.close()
+    return "" if answer.stdout == b"42\n" else f"code did not run: {answer.note or answer.stderr.decode(errors='replace')}"
 
 
 def _probe(name: str) -> tuple[bool, str]:

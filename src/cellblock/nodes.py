@@ -50,8 +50,10 @@ class _Parts:
                 self.spawned.link.close()
         if self.link is not None:
             self.link.close()
-        self.group.remove()
-        self.identities.give_back(self.identity)
+        try:
+            self.group.remove()
+        finally:
+            self.identities.give_back(self.identity)
 
 
 async def _wait_readable(pidfd: int) -> None:
@@ -174,7 +176,7 @@ class LocalNode:
             parts.group = self._groups.create(
                 name, GroupLimits(memory_bytes=limits.memory_bytes, process_count=limits.process_count, cpus=limits.cpus)
             )
-            parts.spawned = await self._spawn(name, parts, limits)
+            await self._spawn(name, parts, limits)
             await cell.begin()
         except OSError as error:
             await cell.close()
@@ -185,17 +187,27 @@ class LocalNode:
         self._cells[cell] = asyncio.create_task(self._forget(cell), name=f"watch {name}")
         return cell
 
-    async def _spawn(self, name: str, parts: _Parts, limits: CellLimits) -> Spawned:
-        """A clone of the template; of a new one when the template dies while it is asked."""
+    async def _spawn(self, name: str, parts: _Parts, limits: CellLimits) -> None:
+        """Clone the template; who gives up waits for the clone all the same, since it is in the group that is to be removed."""
+        cloning = asyncio.create_task(self._clone(name, parts, limits), name=f"clone {name}")
+        try:
+            await asyncio.shield(cloning)
+        except asyncio.CancelledError:
+            await asyncio.wait({cloning}, timeout=_KILL_SECONDS)
+            cloning.cancel()
+            raise
+
+    async def _clone(self, name: str, parts: _Parts, limits: CellLimits) -> None:
+        """A clone of the template for `parts`; of a new one when the template dies while it is asked."""
         template = await self._live_template()
         members = parts.group.open_members()
         request = SpawnRequest(name=name, identity=parts.identity, sizes=self._sizes(limits), groups=tuple(members))
         try:
-            return await template.spawn(request)
+            parts.spawned = await template.spawn(request)
         except HostNotReady:
             if template.is_serving:
                 raise
-            return await (await self._live_template()).spawn(request)
+            parts.spawned = await (await self._live_template()).spawn(request)
         finally:
             for descriptor in members:
                 os.close(descriptor)
@@ -240,3 +252,14 @@ def policy_for(settings: Settings, runtime: Runtime) -> Policy:
     """The policy of this machine's cells."""
     code = install_cell_code(settings.cache_dir)
     return default_policy(runtime=runtime.path, code=code, base_prefix=str(runtime.base.prefix))
+
+
+def cell_limits(settings: Settings) -> CellLimits:
+    """What each cell may use."""
+    return CellLimits(
+        memory_bytes=settings.memory_bytes,
+        process_count=settings.processes,
+        cpus=settings.cpus,
+        workspace_bytes=settings.workspace_bytes,
+        tmp_bytes=settings.tmp_bytes,
+    )

@@ -11,7 +11,7 @@ from mimetypes import guess_extension
 from pathlib import Path, PurePosixPath
 
 from cellblock.calls import Cell, FileToWrite, Image, ListFiles, Node, ReadFiles, Run, RunCode, ToolFailed, WriteFiles
-from cellblock.server import cell_limits
+from cellblock.nodes import cell_limits
 from cellblock.settings import Settings
 
 READ_BYTES = 1024**3  # of one file; cells are bounded below that

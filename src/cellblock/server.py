@@ -15,13 +15,14 @@ import structlog
 import uvicorn
 
 from cellblock.asgi import Application
-from cellblock.calls import CellLimits, Node
+from cellblock.calls import Node
 from cellblock.clock import Clock, MonotonicClock
 from cellblock.data_directory import hold_data_directory
 from cellblock.endpoint import remove_endpoint, write_endpoint
 from cellblock.first_key import ensure_first_key
 from cellblock.key_ring import KeyRing
 from cellblock.model import now
+from cellblock.nodes import cell_limits
 from cellblock.pool import Pool
 from cellblock.service import Service
 from cellblock.sessions import SERVER_DIED, SERVER_STOPPED, LiveSessions
@@ -112,17 +113,6 @@ async def _start(settings: Settings, node: Node, parts: AsyncExitStack, clock: C
     _log.info("started", sessions_of_a_dead_server=ended)
     application = Application(service=service, keys=KeyRing(store, clock), clock=clock, max_large_bodies=settings.max_large_bodies)
     return _Running(application=application, live=live, drain_seconds=settings.drain_seconds)
-
-
-def cell_limits(settings: Settings) -> CellLimits:
-    """What each cell may use."""
-    return CellLimits(
-        memory_bytes=settings.memory_bytes,
-        process_count=settings.processes,
-        cpus=settings.cpus,
-        workspace_bytes=settings.workspace_bytes,
-        tmp_bytes=settings.tmp_bytes,
-    )
 
 
 async def _listen(running: _Running, listener: socket.socket, stop: StopSignals, *, on_ready: Callable[[], None]) -> None:

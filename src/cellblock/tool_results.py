@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from mimetypes import MimeTypes
 from pathlib import PurePosixPath
 
@@ -233,7 +234,7 @@ def _file_problem(file: FileRead, limit_bytes: int) -> str:
 
 
 def _in_workspace(path: str) -> PurePosixPath:
-    plain = PurePosixPath(path)
+    plain = PurePosixPath(posixpath.normpath(path))  # as the cell reads it
     return plain.relative_to(WORKSPACE) if plain.is_relative_to(WORKSPACE) else plain
 
 

@@ -24,10 +24,15 @@ def runtime_python(built_runtime: Runtime) -> str:
 
 
 @pytest.fixture(scope="module")
-def template(runtime_python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentTemplate]:
+def template(built_runtime: Runtime, runtime_python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentTemplate]:
     """One warm process a module."""
     home = tmp_path_factory.mktemp("home")
-    environment = {"PATH": f"{Path(runtime_python).parent}:/usr/bin:/bin", "HOME": str(home), "LANG": "C.UTF-8", "MPLCONFIGDIR": "/tmp"}
+    environment = {
+        "PATH": f"{Path(runtime_python).parent}:/usr/bin:/bin",
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "MPLCONFIGDIR": str(built_runtime.path / "matplotlib"),
+    }
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours:
         with theirs:

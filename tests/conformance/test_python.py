@@ -197,15 +197,18 @@ def test_current_directory_is_the_workspace(session: ServedSession) -> None:
     assert [block["name"] for block in session.invoke("listFiles")["content"]] == ["made.txt"]
 
 
-@pytest.mark.parametrize(("code", "exit_code", "is_error"), [("exit()", 0, False), ("import sys; sys.exit(3)", 3, True), ("quit", 0, False)])
-def test_exit_ends_the_code_with_its_status_and_keeps_the_variables(
-    session: ServedSession, code: str, exit_code: int, is_error: bool
-) -> None:
+@pytest.mark.parametrize(("code", "exit_code"), [("exit()", 0), ("import sys; sys.exit(3)", 3), ("raise SystemExit", 0)])
+def test_exit_ends_the_code_with_its_status_and_keeps_the_variables(session: ServedSession, code: str, exit_code: int) -> None:
     session.printed("x = 1")
-    result = session.run(f"print('before')\n{code}\nprint('after')") if code != "quit" else session.run("print('before')\nquit")
-    assert (result["structuredContent"]["exitCode"], result["isError"]) == (exit_code, is_error)
-    assert texts(result)[0] == "before"
+    result = session.run(f"print('before')\n{code}\nprint('after')")
+    assert (result["structuredContent"]["exitCode"], result["isError"]) == (exit_code, exit_code != 0)
+    assert texts(result) == ["before"]
     assert session.printed("print(x)") == "1"
+
+
+@pytest.mark.parametrize("code", ["exit", "quit"])
+def test_exit_without_parentheses_ends_the_code(session: ServedSession, code: str) -> None:
+    assert session.printed(code) == ""
 
 
 def test_input_has_nobody_to_ask(session: ServedSession) -> None:
@@ -214,7 +217,7 @@ def test_input_has_nobody_to_ask(session: ServedSession) -> None:
     assert "EOFError" in texts(result)[-1]
 
 
-def test_system_exit_of_a_thread_or_its_traceback_does_not_end_the_kernel(session: ServedSession) -> None:
+def test_failure_of_a_thread_is_shown_and_the_code_goes_on(session: ServedSession) -> None:
     code = "import threading\ndef fail():\n    raise ValueError('in a thread')\nt = threading.Thread(target=fail); t.start(); t.join()\nx = 1"
     assert "in a thread" in session.run(code)["structuredContent"]["stderr"]
     assert session.printed("print(x)") == "1"
@@ -305,7 +308,7 @@ def test_saved_figure_can_be_printed_as_base64_as_the_guide_does(session: Served
     assert base64.b64decode(session.printed(code)).startswith(b"\x89PNG")
 
 
-def test_no_glyph_is_missing_from_plots_of_japanese_and_emoji(session: ServedSession) -> None:
+def test_no_glyph_is_missing_from_plots_of_chinese_japanese_and_korean(session: ServedSession) -> None:
     result = session.run("import matplotlib.pyplot as plt\nplt.title('売上 매출 销售')\nplt.plot([1])\nplt.show()")
     assert not re.search("Glyph .* missing", result["structuredContent"]["stderr"])
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from cells import Bench, BenchCell, Weakened, bench_settings, weaker_policy
 
 from cellblock.runtime import Runtime
+from cells import Bench, BenchCell, Weakened, bench_settings, weaker_policy
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from cells import BenchCell, on_host
 
 MAKE = """

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from cells import MIB, BenchCell
 
 from cellblock.calls import FileToWrite, ListFiles, ReadFiles, RemoveFiles, ToolFailed, WriteFiles
+from cells import MIB, BenchCell
 
 LINKS = {
     "to the environment of the agent": "/proc/self/environ",

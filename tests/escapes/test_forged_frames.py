@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from cells import BenchCell
 
 FRAME = "struct.pack('>BBHIII', 1, {kind}, 0, {call}, {meta}, {body})"

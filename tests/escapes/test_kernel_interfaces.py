@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import pyseccomp
 import pytest
-from cells import BenchCell
+
+from cells import BenchCell, number_of
 
 RING = "print(call({number}, 1, bytes(120)))"
 FAULTS = "print(call({number}, 1))"  # UFFD_USER_MODE_ONLY
@@ -30,7 +30,7 @@ NAME = "print(call({number}, b'evil', 4))"
     ],
 )
 def test_interfaces_open_to_every_user_are_closed(cell: BenchCell, unfiltered: BenchCell, name: str, probe: str) -> None:
-    code = probe.format(number=_number(name))
+    code = probe.format(number=number_of(name))
     without = unfiltered.probe(code)
     if without in ("ENOSYS", "EPERM"):
         pytest.skip(f"this kernel offers no {name} to ordinary users")
@@ -42,21 +42,14 @@ def test_interfaces_open_to_every_user_are_closed(cell: BenchCell, unfiltered: B
     ("name", "probe"), [("bpf", PROGRAM), ("perf_event_open", MEASURE), ("clock_settime", TIME), ("io_uring_enter", FAULTS)]
 )
 def test_interfaces_closed_by_most_hosts_are_closed_here_too(cell: BenchCell, name: str, probe: str) -> None:
-    assert cell.probe(probe.format(number=_number(name))) == "EPERM"
+    assert cell.probe(probe.format(number=number_of(name))) == "EPERM"
 
 
 def test_the_host_name_cannot_be_set(cell: BenchCell, privileged: BenchCell) -> None:
-    probe = NAME.format(number=_number("sethostname"))
+    probe = NAME.format(number=number_of("sethostname"))
     assert privileged.probe(probe) == "done"
     assert cell.probe(probe) == "EPERM"
 
 
 def test_system_calls_that_nobody_reviewed_are_absent(cell: BenchCell) -> None:
     assert {cell.probe(f"print(call({number}))") for number in (470, 500, 1000)} == {"ENOSYS"}
-
-
-def _number(name: str) -> int:
-    known = {"memfd_secret": 447}
-    number = known.get(name) or pyseccomp.resolve_syscall(pyseccomp.Arch.NATIVE, name)
-    assert isinstance(number, int)
-    return number

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from cells import Bench, BenchCell, Weakened, on_host
 
 OPEN = "print(attempt(open, {path!r}, 'r+'))"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import pyseccomp
 import pytest
-from cells import BenchCell
+
+from cells import BenchCell, number_of
 
 ADD = "print(call({number}, b'user', b'cellblock-probe', b'secret', 6, -3))"  # KEY_SPEC_SESSION_KEYRING
 FIND = "print(call({number}, 0, -3, 0))"  # KEYCTL_GET_KEYRING_ID
@@ -13,7 +13,7 @@ ASK = "print(call({number}, b'user', b'cellblock-probe', 0, 0))"
 
 @pytest.mark.parametrize(("name", "probe", "without"), [("add_key", ADD, "done"), ("keyctl", FIND, "done"), ("request_key", ASK, "ENOKEY")])
 def test_keys_cannot_be_reached(cell: BenchCell, unfiltered: BenchCell, name: str, probe: str, without: str) -> None:
-    code = probe.format(number=pyseccomp.resolve_syscall(pyseccomp.Arch.NATIVE, name))
+    code = probe.format(number=number_of(name))
     answer = unfiltered.probe(code)
     if answer == "ENOSYS":
         pytest.skip("this kernel has no keyrings")

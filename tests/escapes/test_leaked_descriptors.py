@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from cells import BenchCell, children_of, on_host
 
 OPEN_DIRECTORIES = """

@@ -15,5 +15,6 @@ def test_limits_of_the_first_process_cannot_be_set(cell: BenchCell, unfiltered: 
 
 
 def test_limits_cannot_be_raised(cell: BenchCell) -> None:
-    assert cell.probe("try:\n    resource.setrlimit(resource.RLIMIT_NOFILE, (9**9, 9**9))\nexcept ValueError: print('refused')") == "refused"
+    raised = "try:\n    resource.setrlimit(resource.RLIMIT_NOFILE, (9**9, 9**9))\nexcept ValueError:\n    print('refused')"
+    assert cell.probe(raised) == "refused"
     assert cell.probe("print(resource.getrlimit(resource.RLIMIT_CORE))") == "(0, 0)"

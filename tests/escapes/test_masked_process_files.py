@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from cells import BenchCell, Weakened
-
 from cellblock.sandbox.policy import MASKED_DIRECTORIES, MASKED_FILES
+from cells import BenchCell, Weakened
 
 READABLE = f"""
 def size(path):

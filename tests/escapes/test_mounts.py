@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+
 from cells import Bench, BenchCell
 
 UNCOVER = f"libc.umount2(b'/proc', 2); print(os.path.exists('/proc/{os.getpid()}'))"

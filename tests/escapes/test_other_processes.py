@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+
 from cells import Bench, BenchCell, children_of, host_ids, on_host
 
 SEE = "print(os.path.exists('/proc/{pid}'))"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from cells import Bench, on_host
 
 WRITE = "open('{path}', 'w').write('secret'); print('written')"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from cells import BenchCell
 
 SET = "print(word(libc.personality(ctypes.c_ulong({:#x}))))"

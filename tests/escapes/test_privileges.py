@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cells import Bench, BenchCell, bench_settings, on_host, weaker_policy
 
 from cellblock.runtime import Runtime
+from cells import Bench, BenchCell, bench_settings, on_host, weaker_policy
 
 CAPABILITIES = "print(*(line.split()[1] for line in open('/proc/self/status') if line.startswith('Cap')))"
 NEW_PRIVILEGES = "print(*(line.split()[1] for line in open('/proc/self/status') if line.startswith(('NoNewPrivs', 'Seccomp:'))))"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from cells import Bench, BenchCell, on_host
 
 from cellblock.runtime import Runtime
+from cells import Bench, BenchCell, on_host
 
 OPEN = "print(attempt(lambda: os.close(os.open({path}, os.O_WRONLY))))"
 REOPEN = "print(attempt(lambda: os.close(os.open(f'/proc/self/fd/{os.open(\"/proc/self/exe\", os.O_PATH)}', os.O_WRONLY))))"

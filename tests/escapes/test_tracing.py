@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from cells import BenchCell, on_host
+
+from cells import BenchCell, number_of, on_host
 
 CHILD = """
 child = os.fork()
@@ -23,7 +24,7 @@ READ_MEMORY = CHILD.format(
     remote = struct.pack("PN", ctypes.addressof(text), 8)
     print(word(libc.process_vm_readv(child, local, 1, remote, 1, 0)))"""
 )
-COMPARE = CHILD.format("print(call({kcmp}, os.getpid(), child, 0, 0, 0))".replace("{kcmp}", "312"))
+COMPARE = CHILD.format(f"print(call({number_of('kcmp')}, os.getpid(), child, 0, 0, 0))")
 SEIZE_FIRST = "print(word(libc.ptrace(0x4206, 1, 0, 0)))"
 FILES_OF_FIRST = "print(*(attempt(open, f'/proc/1/{name}', 'rb') for name in ('mem', 'environ', 'maps', 'auxv')))"
 PLACES_OF_FIRST = "print(*(attempt(os.listdir, f'/proc/1/{name}') for name in ('fd', 'root', 'cwd', 'map_files')))"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from cells import Bench, BenchCell, bench_settings
 
 from cellblock.runtime import Runtime
+from cells import Bench, BenchCell, bench_settings
 
 
 @pytest.fixture(scope="session")

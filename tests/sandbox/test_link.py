@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import struct
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from forged_agent import ForgedAgent, linked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,6 +29,7 @@ from cellblock.calls import (
 from cellblock.cell_link import CellLink
 from cellblock.errors import CellEnded, HostNotReady
 from cellblock_cell.link import BODY_LIMIT_BYTES, META_LIMIT_BYTES, Frame, Kind, encode
+from forged_agent import ForgedAgent, linked
 
 Linked = tuple[CellLink, ForgedAgent]
 SECONDS = 10
@@ -227,7 +228,9 @@ async def test_text_that_is_no_unicode_does_not_reach_the_host(pair: Linked, tex
         (await calling).note.encode()
 
 
-@pytest.mark.parametrize("data", [BROKEN_FRAMES["garbage"], b"", framed(Kind.RESULT, b'{"error": 1}', call=0)], ids=["garbage", "end", "odd"])
+@pytest.mark.parametrize(
+    "data", [BROKEN_FRAMES["garbage"], b"", framed(Kind.RESULT, b'{"error": 1}', call=0)], ids=["garbage", "end", "odd"]
+)
 async def test_a_cell_that_does_not_say_hello_is_not_opened(silent: Linked, data: bytes) -> None:
     link, agent = silent
     starting = asyncio.ensure_future(link.wait_ready(SECONDS))
@@ -264,8 +267,10 @@ async def test_a_client_that_goes_away_interrupts_its_call(pair: Linked) -> None
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
 names = st.sampled_from(
-    ["exit_code", "seconds", "dropped_bytes", "outcome", "note", "error", "kind", "message", "status", "task_id", "stopped", "count", "files"]
-    + ["path", "size", "missing", "failed", "removed", "entries", "name", "stream", "image", "mimeType", "file"]
+    [
+        *("exit_code", "seconds", "dropped_bytes", "outcome", "note", "error", "kind", "message", "status", "task_id", "stopped", "count"),
+        *("files", "path", "size", "missing", "failed", "removed", "entries", "name", "stream", "image", "mimeType", "file"),
+    ]
 )
 words = st.sampled_from(["done", "killed", "working", "stdout", "image/png", "directory", "", "too_large"])
 values = st.recursive(scalars | words, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=4), max_leaves=8)
@@ -301,8 +306,6 @@ async def _outcome(call: Call[Any], data: bytes) -> list[str]:
         await agent.hear(Kind.CALL)
         await agent.send(data)
         agent.close()
-        try:
+        with contextlib.suppress(ToolFailed, CellEnded):
             await calling
-        except (ToolFailed, CellEnded):
-            pass
     return complaints

@@ -8,12 +8,12 @@ import signal
 from concurrent.futures import Future
 
 import pytest
-from cells import LIMITS, Bench, bench_settings, children_of, wait_gone, weaker_policy
-from left_behind import held
 
 from cellblock.calls import Run
 from cellblock.errors import CellEnded, HostNotReady
 from cellblock.runtime import Runtime
+from cells import LIMITS, Bench, bench_settings, children_of, wait_gone, weaker_policy
+from left_behind import held
 
 ORPHAN = "setsid --fork sleep 1000 >/dev/null 2>&1; echo $$"
 BROKEN = {

@@ -7,11 +7,11 @@ import io
 import zipfile
 
 import pytest
-from cells import Bench, BenchCell, bench_settings
 
 from cellblock.calls import FileToWrite, ListFiles, WriteFiles
 from cellblock.nodes import policy_for
 from cellblock.runtime import Runtime
+from cells import Bench, BenchCell, bench_settings
 
 RANDOM = """
 import random, secrets, uuid, numpy
@@ -45,7 +45,7 @@ def test_the_host_name_is_the_cells_own(cell: BenchCell) -> None:
 def test_commands_and_code_find_the_policys_environment_and_nothing_else(cell: BenchCell, built_runtime: Runtime) -> None:
     wanted = policy_for(bench_settings(), built_runtime).environment
     assert cell.probe(f"print(dict(os.environ) == {wanted!r})") == "True"
-    added = {"PWD": "/workspace", "SHLVL": "1", "_": "/usr/bin/env"}
+    added = {"PWD": "/workspace", "SHLVL": "0", "_": "/usr/bin/env"}  # by the shell
     found = dict(line.split("=", 1) for line in cell.shell("env").splitlines())
     assert found == wanted | added
 
@@ -77,7 +77,9 @@ def test_a_package_installed_in_one_cell_is_in_no_other(bench: Bench, built_runt
     assert not list(built_runtime.on_host(built_runtime.site_packages).glob("cellprobe*"))
 
 
-@pytest.mark.parametrize("code", ["console.log(require('lodash').add(20, 22))", "import('lodash').then(m => console.log(m.default.add(20, 22)))"])
+@pytest.mark.parametrize(
+    "code", ["console.log(require('lodash').add(20, 22))", "import('lodash').then(m => console.log(m.default.add(20, 22)))"]
+)
 def test_node_packages_are_seen_from_the_workspace(cell: BenchCell, code: str) -> None:
     cell.call(WriteFiles((FileToWrite("program.js", code.encode()),)))
     assert cell.shell("env --unset NODE_PATH node program.js") == "42"

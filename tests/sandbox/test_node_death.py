@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cells import is_alive, wait_gone
 
 from cellblock.runtime import Runtime
+from cells import is_alive, wait_gone
 
 SCRIPT = Path(__file__).parent.parent / "node_process.py"
 START_SECONDS = 60

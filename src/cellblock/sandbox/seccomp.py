@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import errno
-import os
 import struct
 import tempfile
 from collections.abc import Iterator
 
-import pyseccomp
-
 from cellblock.errors import HostNotReady
 from cellblock.sandbox.policy import Policy
+
+try:
+    import pyseccomp
+except RuntimeError as error:  # its way of saying that the C library is missing
+    raise ImportError("cellblock needs the library libseccomp; on Debian and Ubuntu: apt install libseccomp2") from error
 
 _LOW_32 = 0xFFFFFFFF
 _NAMESPACE_FLAGS = (0x00020000, 0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000)  # CLONE_NEW* of clone(2)
@@ -113,8 +115,3 @@ def _refuse_newer_calls(newest: int) -> bytes:
     jump = struct.pack("HBBI", 0x25, 0, 1, newest)
     refuse = struct.pack("HBBI", 0x06, 0, 0, pyseccomp.ERRNO(errno.ENOSYS))
     return load + jump + refuse
-
-
-def host_architecture() -> str:
-    """The machine name the filter is compiled for."""
-    return os.uname().machine
