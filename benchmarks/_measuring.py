@@ -78,6 +78,7 @@ class Report:
 
     def __init__(self, script: str) -> None:
         self._script = script
+        self._machine = machine()
         self._rows: list[Row] = []
         self._facts: dict[str, str] = {}
         self._verdicts: list[Verdict] = []
@@ -107,10 +108,10 @@ class Report:
     def show(self, *, as_json: bool) -> None:
         """Print everything."""
         if as_json:
-            content = {"script": self._script, "machine": machine(), "rows": [asdict(row) for row in self._rows], "facts": self._facts}
+            content = {"script": self._script, "machine": self._machine, "rows": [asdict(row) for row in self._rows], "facts": self._facts}
             print(json.dumps(content | {"promises": [asdict(verdict) for verdict in self._verdicts]}, indent=2, ensure_ascii=False))
             return
-        print(f"{self._script}: {machine()}\n")
+        print(f"{self._script}: {self._machine}\n")
         self._show_rows()
         for what, value in self._facts.items():
             print(f"{what}: {value}")
@@ -133,8 +134,9 @@ _COLUMNS = {"min": 0.0, "p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
 
 
 def machine() -> str:
-    """Where this was measured."""
-    return f"{os.cpu_count()} cores, {platform.system()} {platform.release()}, Python {platform.python_version()}"
+    """Where this is measured, and how busy others keep it."""
+    kernel = ".".join(platform.release().split(".")[:2])
+    return f"{os.cpu_count()} cores, {platform.system()} {kernel}, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}"
 
 
 def command_line(description: str | None, **counts: tuple[int, str]) -> argparse.Namespace:

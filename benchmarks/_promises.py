@@ -19,7 +19,7 @@ class Promise:
     def target(self) -> str:
         """The bound as people write it."""
         sign, bound = ("≥", self.at_least) if self.at_most is None else ("≤", self.at_most)
-        return f"{sign} {bound:g} {self.unit}".strip()
+        return f"{sign} {bound:g} {self.unit}".strip() if bound else f"0 {self.unit}".strip()
 
     def is_held_by(self, value: float) -> bool:
         """Whether the bound is kept."""

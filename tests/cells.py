@@ -186,7 +186,7 @@ def number_of(name: str) -> int:
 
 def on_host(code: str, *arguments: str, **options: Any) -> str:
     """What a probe prints in a plain process of the host."""
-    command = [sys.executable, "-I", "-c", PRELUDE + code, *arguments]
+    command = [sys.executable, "-c", PRELUDE + code, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_WAIT_SECONDS, **options)
     return str(done.stdout or done.stderr).strip()
 

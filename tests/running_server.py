@@ -86,9 +86,7 @@ class RunningServer:
     key_id: str
     secret: str
 
-    def client(
-        self, service: str, *, secret: str | None = None, key_id: str | None = None, region: str = REGION, **config: Any
-    ) -> Any:
+    def client(self, service: str, *, secret: str | None = None, key_id: str | None = None, region: str = REGION, **config: Any) -> Any:
         """A boto3 client that tries once and may have many connections."""
         return boto3.client(
             service,

@@ -26,6 +26,7 @@ def launch(control: socket.socket) -> NoReturn:
         rootfs.build_and_enter(root, staging=spec["staging"])
     rootfs.leave_host_ids()
     linux.join_new_session_keyring()
+    control.send(b'{"event":"entered"}')
     os.set_inheritable(control.fileno(), True)
     os.execve(spec["python"], [spec["python"], *spec["arguments"], str(control.fileno())], spec["environment"])
 

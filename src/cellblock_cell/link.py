@@ -32,6 +32,9 @@ class Kind(enum.IntEnum):
     CANCEL = 6  # host: interrupt this call
 
 
+_KINDS = frozenset(Kind)
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One message: a small JSON object and raw bytes."""
@@ -83,7 +86,7 @@ class Decoder:
         version, kind, reserved, call, meta_length, body_length = _HEADER.unpack_from(self._buffer, start)
         if version != VERSION or reserved:
             raise LinkError(f"frame of version {version}, this side speaks {VERSION}")
-        if kind not in Kind.__members__.values():
+        if kind not in _KINDS:
             raise LinkError(f"frame of unknown kind {kind}")
         if meta_length > META_LIMIT_BYTES or body_length > BODY_LIMIT_BYTES:
             raise LinkError(f"frame announces {meta_length} + {body_length} bytes, over the limit")

@@ -13,6 +13,7 @@ from cellblock_cell.link import Frame, Kind, pieces
 from cellblock_cell.loop import Loop, Timer
 from cellblock_cell.output import Budget, Stream
 
+ERRORS_BYTES = 64 * 1024  # of stderr that are kept beyond the limit: what went wrong must not drown in what was printed
 GRACE_SECONDS = 2.0  # between the polite signal and SIGKILL
 _EXIT_CODES = {"timeout": 124, "canceled": 130}
 
@@ -35,6 +36,8 @@ class Run:
         self._loop = loop
         self._link = link
         self._budget = Budget(call.integer("output_bytes"))
+        self._errors = Budget(ERRORS_BYTES)
+        self._dropped_bytes = 0
         self._timeout_seconds = call.seconds("timeout_seconds")
         self._started = time.monotonic()
         self._stop: Stop | None = None
@@ -54,7 +57,11 @@ class Run:
 
     def write(self, stream: Stream, data: bytes) -> None:
         """Pass on what was printed, as far as the limit allows."""
-        for piece in pieces(self._budget.take(data)):
+        kept = self._budget.take(data)
+        if stream == "stderr":
+            kept += self._errors.take(data[len(kept) :])
+        self._dropped_bytes += len(data) - len(kept)
+        for piece in pieces(kept):
             self._link.send(Frame(Kind.DATA, self.call.number, {"stream": stream}, piece))
 
     def cancel(self) -> None:
@@ -73,7 +80,7 @@ class Run:
         meta: dict[str, str | int | float | bool | None] = {
             "exit_code": _EXIT_CODES.get(ended, exit_code),
             "seconds": time.monotonic() - self._started if self._stop else 0.0,
-            "dropped_bytes": self._budget.dropped_bytes,
+            "dropped_bytes": self._dropped_bytes,
             "outcome": ended,
             "note": note,
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cell.client import AgentClient
+from cellblock_cell.run import ERRORS_BYTES
 
 MEGABYTES_10 = 10_000_000
 
@@ -31,8 +32,18 @@ def test_what_is_over_the_limit_is_dropped_and_counted(agent: AgentClient, print
 
 
 def test_limit_counts_both_streams_together(agent: AgentClient) -> None:
-    reply = agent.command("printf 123456; sleep 0.05; printf abcdef >&2", output_bytes=10)
-    assert (reply.stdout, reply.stderr, reply.meta["dropped_bytes"]) == (b"123456", b"abcd", 2)
+    reply = agent.command("printf abcdef >&2; sleep 0.05; printf 123456", output_bytes=10)
+    assert (reply.stdout, reply.stderr, reply.meta["dropped_bytes"]) == (b"1234", b"abcdef", 2)
+
+
+def test_a_traceback_is_not_lost_to_the_output_before_it(agent: AgentClient) -> None:
+    reply = agent.run("print('x' * 5000)\n1 / 0", output_bytes=1000)
+    assert (len(reply.stdout), reply.stderr.endswith(b"ZeroDivisionError: division by zero")) == (1000, True)
+
+
+def test_what_is_kept_of_errors_beyond_the_limit_is_bounded(agent: AgentClient) -> None:
+    reply = agent.command("head -c 1000000 /dev/zero >&2", output_bytes=1000)
+    assert (len(reply.stderr), reply.meta["dropped_bytes"]) == (1000 + ERRORS_BYTES, 999_000 - ERRORS_BYTES)
 
 
 def test_two_hundred_megabytes_over_the_limit_do_not_stall(agent: AgentClient) -> None:

@@ -305,3 +305,9 @@ def test_memory_killer_takes_user_code_first(agent: AgentClient) -> None:
     assert agent.run("int(open('/proc/self/oom_score_adj').read())").text == "1000"
     assert agent.command("until grep -q 1000 /proc/$$/oom_score_adj; do :; done", timeout_seconds=5).meta["exit_code"] == 0
     assert Path(f"/proc/{agent.pid}/oom_score_adj").read_text().strip() == Path("/proc/self/oom_score_adj").read_text().strip()
+
+
+def test_a_thousand_shown_values_bring_no_word_about_a_cache(agent: AgentClient) -> None:
+    agent.run("get_ipython().displayhook.cache_size = 3")
+    replies = [agent.run(str(number)) for number in range(6)]
+    assert [(reply.stdout, reply.stderr) for reply in replies] == [(b"%d\n" % number, b"") for number in range(6)]

@@ -11,9 +11,9 @@ from uuid import uuid4
 
 import pytest
 from botocore.exceptions import ReadTimeoutError
-from running_server import BUILT_IN, RunningServer, ServedSession, until
 
 from conformance.raw_http import Answer, send, signed
+from running_server import BUILT_IN, RunningServer, ServedSession, until
 
 INVOKE = f"/code-interpreters/{BUILT_IN}/tools/invoke"
 
@@ -50,7 +50,11 @@ def test_ten_commands_run_side_by_side(session: ServedSession) -> None:
 def test_code_of_one_language_runs_one_after_the_other(session: ServedSession) -> None:
     session.printed("log = []")
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda n: session.printed(f"import select\nlog.append({n}); select.select([], [], [], 0.02); log.append({n})"), range(8)))
+        list(
+            pool.map(
+                lambda n: session.printed(f"import select\nlog.append({n}); select.select([], [], [], 0.02); log.append({n})"), range(8)
+            )
+        )
     log = json.loads(session.printed("print(log)"))
     assert log[0::2] == log[1::2]
     assert sorted(log[0::2]) == list(range(8))
@@ -141,7 +145,7 @@ def test_invocation_is_of_one_session(session: ServedSession) -> None:
 
 def test_boto3_that_gives_up_reading_and_retries_runs_the_code_once(session: ServedSession) -> None:
     client = session.server.client("bedrock-agentcore", read_timeout=0.5, retries={"total_max_attempts": 5})
-    code = f"{COUNT}\nimport select\nselect.select([], [], [], 1.2)"
+    code = f"{COUNT}\nimport select\nselect.select([], [], [], 1.2);"
     assert session.run(code, client=client)["structuredContent"]["stdout"] == "ran"
     assert session.printed("print(open('count').read())") == "x"
 

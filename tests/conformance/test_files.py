@@ -8,6 +8,7 @@ import io
 import zipfile
 
 import pytest
+
 from running_server import Json, ServedSession, file_of, texts
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(59))

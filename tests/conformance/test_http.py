@@ -10,9 +10,9 @@ from uuid import UUID, uuid4
 
 import pytest
 from botocore.eventstream import EventStreamBuffer, EventStreamMessage
-from running_server import BUILT_IN, RunningServer, ServedSession
 
 from conformance.raw_http import Answer, send, signed
+from running_server import BUILT_IN, RunningServer, ServedSession
 
 INVOKE = f"/code-interpreters/{BUILT_IN}/tools/invoke"
 SESSION_HEADER = "x-amzn-code-interpreter-session-id"

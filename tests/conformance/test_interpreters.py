@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+
 from running_server import BUILT_IN, Json, RunningServer, refused
 
 ROLE = "arn:aws:iam::123456789012:role/CodeInterpreterRole"
@@ -135,7 +136,10 @@ def test_summary_has_every_member(server: RunningServer) -> None:
     name = new_name()
     made = server.create(name, description="short")
     (summary,) = [
-        one for page in every_page(server) for one in page["codeInterpreterSummaries"] if one["codeInterpreterId"] == made["codeInterpreterId"]
+        one
+        for page in every_page(server)
+        for one in page["codeInterpreterSummaries"]
+        if one["codeInterpreterId"] == made["codeInterpreterId"]
     ]
     assert summary == {
         "codeInterpreterId": made["codeInterpreterId"],

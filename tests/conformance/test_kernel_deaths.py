@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from running_server import ServedSession, texts
 
 
@@ -41,7 +42,7 @@ def test_task_survives_the_kernel_s_death(session: ServedSession) -> None:
 
 def test_kernel_killed_from_a_command_is_replaced_and_the_next_call_says_so(session: ServedSession) -> None:
     pid = session.printed("import os; print(os.getpid())")
-    session.command(f"kill -9 {pid}")
+    session.command(f"kill -9 {pid}; while kill -0 {pid}; do :; done")
     result = session.run("print('again')")
     assert result["isError"] is False
     assert texts(result)[0] == "again"
@@ -65,10 +66,17 @@ def test_command_that_takes_all_memory_is_killed_and_the_kernel_is_not(session: 
     assert session.printed("print(x)") == "1"
 
 
-@pytest.mark.parametrize("command", ["kill -9 1", "kill -TERM 1", "kill -9 -1; true"])
+@pytest.mark.parametrize("command", ["kill -9 1", "kill -TERM 1", "kill -INT 1"])
 def test_first_process_of_the_session_cannot_be_killed_from_within(session: ServedSession, command: str) -> None:
     session.command(command)
     assert session.printed("print('alive')") == "alive"
+
+
+def test_session_goes_on_when_every_process_of_its_user_was_killed(session: ServedSession) -> None:
+    session.write(kept="1")
+    session.command("kill -9 -1")
+    session.run("1")  # the kernel may be seen to end under this call
+    assert session.printed("print(open('kept').read())") == "1"
 
 
 def test_code_that_closes_its_streams_does_not_harm_the_next_call(session: ServedSession) -> None:

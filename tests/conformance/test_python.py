@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import pytest
+
 from running_server import Json, ServedSession, texts
 
 DASHES = "-" * 75
@@ -218,7 +219,9 @@ def test_input_has_nobody_to_ask(session: ServedSession) -> None:
 
 
 def test_failure_of_a_thread_is_shown_and_the_code_goes_on(session: ServedSession) -> None:
-    code = "import threading\ndef fail():\n    raise ValueError('in a thread')\nt = threading.Thread(target=fail); t.start(); t.join()\nx = 1"
+    code = (
+        "import threading\ndef fail():\n    raise ValueError('in a thread')\nt = threading.Thread(target=fail); t.start(); t.join()\nx = 1"
+    )
     assert "in a thread" in session.run(code)["structuredContent"]["stderr"]
     assert session.printed("print(x)") == "1"
 
@@ -256,7 +259,10 @@ def test_any_characters_go_in_and_out(session: ServedSession, text: str) -> None
 
 
 def test_lone_surrogates_and_invalid_utf_8_are_replaced(session: ServedSession) -> None:
-    assert session.printed("import sys\nsys.stdout.flush()\nsys.stdout.buffer.write(b'a\\xffb\\n')\nsys.stdout.buffer.flush()\nNone") == "a\ufffdb"
+    assert (
+        session.printed("import sys\nsys.stdout.flush()\nsys.stdout.buffer.write(b'a\\xffb\\n')\nsys.stdout.buffer.flush()\nNone")
+        == "a\ufffdb"
+    )
 
 
 PLOT = "import matplotlib.pyplot as plt\nplt.plot([1, 3, 2])\nprint('plotted')\nplt.show()"
@@ -282,7 +288,10 @@ def test_figure_without_text_comes_after_an_empty_text(session: ServedSession) -
 
 
 def test_several_figures_come_in_their_order(session: ServedSession) -> None:
-    code = "import matplotlib.pyplot as plt\nfor size in (1, 5):\n    plt.figure(figsize=(size, 1), dpi=100)\n    plt.plot([1])\n    plt.show()"
+    code = (
+        "import matplotlib.pyplot as plt\nfor size in (1, 5):\n"
+        "    plt.figure(figsize=(size, 1), dpi=100)\n    plt.plot([1])\n    plt.show()"
+    )
     widths = [int.from_bytes(image["data"][16:20], "big") for image in images(session.run(code))]
     assert len(widths) == 2
     assert widths[0] < widths[1]

@@ -7,6 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
 import pytest
 from botocore.exceptions import ClientError
+
 from running_server import BUILT_IN, Json, RunningServer, refused, serving, until
 
 SESSIONS = 10

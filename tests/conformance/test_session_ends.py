@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+
 from running_server import BUILT_IN, RunningServer, ServedSession, refused, until
 
 ENDED_AT = r"it ended at \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00"
@@ -15,9 +16,7 @@ ENDED_AT = r"it ended at \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00"
 
 def list_files(server: RunningServer, *, interpreter: str = BUILT_IN, **session: str) -> dict[str, str]:
     """The error of a call of listFiles."""
-    error = refused(
-        server.data.invoke_code_interpreter, codeInterpreterIdentifier=interpreter, name="listFiles", arguments={}, **session
-    )
+    error = refused(server.data.invoke_code_interpreter, codeInterpreterIdentifier=interpreter, name="listFiles", arguments={}, **session)
     found: dict[str, str] = error["Error"]
     return found
 

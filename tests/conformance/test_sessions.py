@@ -6,12 +6,13 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from uuid import uuid4
 
 import pytest
-from running_server import BUILT_IN, Json, RunningServer, ServedSession, refused, until
 
 from conformance.raw_http import send
+from running_server import BUILT_IN, Json, RunningServer, ServedSession, refused, until
 
 CERTIFICATES = [{"location": {"secretsManager": {"secretArn": "arn:aws:secretsmanager:us-west-2:123456789012:secret:ca-AbCdEf"}}}]
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
@@ -152,7 +153,7 @@ def test_list_pages_by_token_without_a_gap_or_a_repeat(server: RunningServer) ->
     for session in sessions:
         session.stop()
     assert [len(page) for page in found] == [2, 2, 1]
-    assert sorted(sum(found, [])) == sorted(session.id for session in sessions)
+    assert sorted(chain.from_iterable(found)) == sorted(session.id for session in sessions)
 
 
 def test_token_that_is_none_of_ours_is_invalid(server: RunningServer) -> None:
@@ -198,9 +199,7 @@ def test_start_with_the_same_client_token_gives_the_same_session(server: Running
 def test_start_with_the_same_client_token_and_other_parameters_is_a_mismatch(server: RunningServer) -> None:
     token = uuid4().hex + uuid4().hex
     with server.session(clientToken=token, name="one"):
-        error = refused(
-            server.data.start_code_interpreter_session, codeInterpreterIdentifier=BUILT_IN, clientToken=token, name="another"
-        )
+        error = refused(server.data.start_code_interpreter_session, codeInterpreterIdentifier=BUILT_IN, clientToken=token, name="another")
     assert (error["Error"]["Code"], error["reason"]) == ("ValidationException", "IdempotentParameterMismatchException")
 
 

@@ -9,9 +9,9 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from running_server import BUILT_IN, REGION, RunningServer, ServedSession, refused
 
 from conformance.raw_http import Answer, send, signed
+from running_server import BUILT_IN, REGION, RunningServer, ServedSession, refused
 
 LIST = "/code-interpreters"
 LIST_SESSIONS = f"/code-interpreters/{BUILT_IN}/sessions/list"

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import pytest
+
 from running_server import Json, ServedSession, texts, until
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
 from running_server import Json, RunningServer, ServedSession, file_of, serving, texts, until
 
 SECONDS = 2
@@ -113,7 +114,7 @@ def test_disk_that_is_full_is_told_and_the_batch_is_not_written(hasty: ServedSes
     hasty.write(kept="before")
     half = bytes(20 * 1024 * 1024)
     result = hasty.invoke("writeFiles", content=[file_of("kept", "after"), file_of("a", half), file_of("b", half)])
-    assert (result["isError"], "space" in texts(result)[0]) == (True, True)
+    assert (result["isError"], "disk is full" in texts(result)[0]) == (True, True)
     assert hasty.command("ls; cat kept")["structuredContent"]["stdout"] == "kept\nbefore"
 
 

@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from running_server import BUILT_IN, Json, RunningServer, ServedSession, refused
 
 from conformance.raw_http import send
+from running_server import BUILT_IN, Json, RunningServer, ServedSession, refused
 
 START = f"/code-interpreters/{BUILT_IN}/sessions/start"
 ROLE = "arn:aws:iam::123456789012:role/CodeInterpreterRole"

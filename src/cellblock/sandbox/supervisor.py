@@ -187,6 +187,7 @@ class Template:
         await self._expect("unshared")
         self._write_maps()
         await self._send({"event": "mapped"})
+        await self._expect("entered")  # what a process leaves unread when it ends would hide its last message
         await self._send(self._second_message())
         ready = await self._expect("ready")
         self.missing_modules = tuple(str(name) for name in ready["missing"])

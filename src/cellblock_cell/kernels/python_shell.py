@@ -26,6 +26,7 @@ _WARM_UP = (
     "x =",
     "!true",
 )
+_NOT_FOR_USERS = ("To exit: use 'exit', 'quit'", "Output cache limit")
 _WARM_UP_PLOT = "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.title('a')\nplt.show()"
 
 
@@ -112,6 +113,8 @@ class CellShell(InteractiveShell):
 
     def touch(self) -> None:
         """Run nothing, and so have the pages that every run writes to copied before the first one (fork(2): copy on write)."""
+        for message in _NOT_FOR_USERS:  # not earlier: the template puts its filters back
+            warnings.filterwarnings("ignore", message=message)
         self.run_cell("None")
 
     def init_ipython_dir(self, ipython_dir: str | None) -> None:
@@ -124,11 +127,6 @@ class CellShell(InteractiveShell):
         """Add the ways out."""
         super().init_user_ns()
         self.user_ns["exit"] = self.user_ns["quit"] = Leave(self)
-
-    def init_builtins(self) -> None:
-        """What the template shows as a warning is not the user's."""
-        super().init_builtins()
-        warnings.filterwarnings("ignore", message="To exit: use 'exit', 'quit'")
 
     def system(self, cmd: str) -> None:
         """`!cmd` without a terminal: its output takes the same way as the code's own."""

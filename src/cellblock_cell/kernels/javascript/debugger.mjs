@@ -1,0 +1,35 @@
+// V8's inspector of the main thread, used from another thread: it evaluates in REPL mode and ends endless loops.
+// A session of the main thread with itself would not do: V8 answers it from inside the garbage collector, which crashes.
+
+import { Session } from "node:inspector";
+
+/** A debugger of this process's main thread; Deno's inspector is reached at the URL, Node's without one. */
+export function debuggerOf(inspectorUrl) {
+  return inspectorUrl === null ? nodeDebugger() : denoDebugger(inspectorUrl);
+}
+
+/** `post` resolves to the command's result, or to null when it failed. */
+function nodeDebugger() {
+  const session = new Session();
+  session.connectToMainThread();
+  const post = (method, params) => new Promise((resolve) => session.post(method, params, (error, result) => resolve(error ? null : result)));
+  return { post, close: () => session.disconnect() };
+}
+
+async function denoDebugger(url) {
+  const socket = new WebSocket(url);
+  const waiting = new Map();
+  let last = 0;
+  await new Promise((resolve) => socket.addEventListener("open", resolve));
+  socket.addEventListener("message", ({ data }) => {
+    const { id, result } = JSON.parse(data);
+    waiting.get(id)?.(result ?? null);
+    waiting.delete(id);
+  });
+  const post = (method, params) => {
+    last += 1;
+    socket.send(JSON.stringify({ id: last, method, params }));
+    return new Promise((resolve) => waiting.set(last, resolve));
+  };
+  return { post, close: () => socket.close() };
+}
