@@ -38,7 +38,9 @@ from cellblock_cell.link import Frame, Kind, LinkError, Meta, pieces
 
 _MIB = 1024 * 1024
 _IMAGES_BYTES = 9 * _MIB  # the agent sends at most 8
-_ENTRIES_LIMIT = 2_000_000
+_IMAGES_LIMIT = 1000
+_ENTRIES_LIMIT = 200_000  # the agent lists no more
+_NAME_LIMIT = 255 * 4  # characters, when each byte of a name became one or was replaced by three
 _TEXT_LIMIT = 64 * 1024
 _MIME_TYPES = ("image/png", "image/jpeg", "image/svg+xml", "image/gif", "image/webp")
 
@@ -48,6 +50,7 @@ class Collected:
     """What the DATA frames of one call have brought so far, never more than was asked for."""
 
     limit_bytes: int
+    file_count: int = 0
     stdout: bytearray = field(default_factory=bytearray)
     stderr: bytearray = field(default_factory=bytearray)
     images: dict[int, tuple[str, bytearray]] = field(default_factory=dict)
@@ -65,16 +68,19 @@ class Collected:
             (self.stdout if _choice(meta, "stream", ("stdout", "stderr")) == "stdout" else self.stderr).extend(frame.body)
         elif "image" in meta:
             kind = _choice(meta, "mimeType", _MIME_TYPES)
-            self.images.setdefault(_integer(meta, "image"), (kind, bytearray()))[1].extend(frame.body)
+            self.images.setdefault(_integer(meta, "image", limit=_IMAGES_LIMIT), (kind, bytearray()))[1].extend(frame.body)
         elif "file" in meta:
-            self.files.setdefault(_integer(meta, "file"), bytearray()).extend(frame.body)
+            self.files.setdefault(_integer(meta, "file", limit=self.file_count), bytearray()).extend(frame.body)
         else:
             self._add_entries(meta)
 
     def _add_entries(self, meta: Meta) -> None:
         for item in _items(meta, "entries"):
             kind = cast(EntryKind, _choice(item, "kind", get_args(EntryKind)))
-            self.entries.append(Entry(_text(item, "name"), kind, _integer(item, "size")))
+            name = _text(item, "name")
+            if len(name) > _NAME_LIMIT:
+                raise LinkError("a name longer than a file can have")
+            self.entries.append(Entry(name, kind, _integer(item, "size")))
         if len(self.entries) > _ENTRIES_LIMIT:
             raise LinkError("a listing without end")
 
@@ -84,7 +90,7 @@ def expect(call: Call[Any]) -> Collected:
     if isinstance(call, RunCode | RunCommand):
         return Collected(call.output_bytes + _IMAGES_BYTES)
     if isinstance(call, ReadFiles):
-        return Collected(call.limit_bytes)
+        return Collected(call.limit_bytes, file_count=len(call.paths))
     return Collected(64 * _MIB if isinstance(call, GetTask) else 0)
 
 
@@ -160,7 +166,7 @@ def _file_read(path: str, item: Meta, data: bytearray | None) -> FileRead:
 
 
 def _removed(call: Call[Any], meta: Meta, collected: Collected) -> FilesRemoved:
-    missing = tuple(str(path) for path in _list(meta, "missing"))
+    missing = tuple(_clean(str(path)) for path in _list(meta, "missing"))
     failed = tuple((_text(item, "path"), _text(item, "message")) for item in _items(meta, "failed"))
     return FilesRemoved(_integer(meta, "removed"), missing, failed)
 
@@ -199,9 +205,9 @@ def _typed(meta: Meta, name: str, kinds: tuple[type, ...]) -> Any:
     return value
 
 
-def _integer(meta: Meta, name: str, *, lowest: int = 0) -> int:
+def _integer(meta: Meta, name: str, *, lowest: int = 0, limit: int = 1 << 53) -> int:
     value: int = _typed(meta, name, (int,))
-    if not lowest <= value < 1 << 53:
+    if not lowest <= value < limit:
         raise LinkError(f"{name} is out of range")
     return value
 
@@ -214,8 +220,12 @@ def _number(meta: Meta, name: str) -> float:
 
 
 def _text(meta: Meta, name: str) -> str:
-    value: str = _typed(meta, name, (str,))
-    return value[:_TEXT_LIMIT]
+    return _clean(_typed(meta, name, (str,)))
+
+
+def _clean(text: str) -> str:
+    """JSON can spell halves of surrogate pairs, which are no text that could be sent on."""
+    return text[:_TEXT_LIMIT].encode("utf-8", "replace").decode()
 
 
 def _choice(meta: Meta, name: str, allowed: tuple[str, ...]) -> str:

@@ -35,6 +35,7 @@ class CellLink(asyncio.Protocol):
         self._numbers = itertools.count(1)
         self._pending: dict[int, _Pending] = {}
         self._hello: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._hello.add_done_callback(_look_at)  # a cell may be given up before anyone waits for its HELLO
         self._may_write = asyncio.Event()
         self._may_write.set()
         self._lost_reason: str | None = None
@@ -160,3 +161,9 @@ class CellLink(asyncio.Protocol):
                 pending.answer.set_exception(CellEnded(reason))
         self.close()
         self._on_lost(reason)
+
+
+def _look_at(future: asyncio.Future[None]) -> None:
+    """An exception that somebody has looked at is not logged when nobody else does."""
+    if not future.cancelled():
+        future.exception()

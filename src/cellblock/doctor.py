@@ -24,6 +24,7 @@ PROBE_SECONDS = 20
 RUNTIME_BYTES = 4 * 1024**3  # with what its build needs for a while
 FREE_BYTES = 1024**3
 RESTRICTION = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
+CORE_PATTERN = Path("/proc/sys/kernel/core_pattern")
 TUN = Path("/dev/net/tun")
 
 
@@ -57,6 +58,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _runtime(built)
     yield _fonts(built)
     yield _tun()
+    yield _core_dumps()
     yield _cell(settings, built)
 
 
@@ -189,6 +191,18 @@ def _tun() -> Finding:
         found="can be opened" if ok else "missing or closed to this user",
         cost="no user-mode network for sessions of network mode PUBLIC; SANDBOX needs none",
         mend="sudo modprobe tun && sudo chmod 0666 /dev/net/tun",
+        is_needed=False,
+    )
+
+
+def _core_dumps() -> Finding:
+    pattern = CORE_PATTERN.read_text().strip()
+    return Finding(
+        name="core dumps",
+        ok=not pattern.startswith("|"),
+        found=f"kernel.core_pattern is {pattern}",
+        cost="a crash in a cell runs that program on this machine, with the memory of hostile code as its input",
+        mend="sudo sysctl kernel.core_pattern=core",
         is_needed=False,
     )
 

@@ -57,9 +57,7 @@ class Settings:
             root="/var/lib/cellblock", user=".local/share/cellblock", text="state: interpreters, sessions, keys, the server's pid"
         )
     )
-    cache_dir: Path = field(
-        metadata=_place(user=".cache/cellblock", text="what can be made again: the runtime that cells see")
-    )
+    cache_dir: Path = field(metadata=_place(user=".cache/cellblock", text="what can be made again: the runtime that cells see"))
     runtime_python: str = _setting("", "Python that the runtime is built from", default_help="a suitable one is looked for")
     preload: tuple[str, ...] = _setting(
         ("numpy", "pandas", "matplotlib.pyplot"),
@@ -88,8 +86,10 @@ class Settings:
     processes: int = _setting(256, "processes and threads in a session", unit="processes", minimum=16, maximum=32_768)
     cpus: float = _setting(1.0, "processors that a session may use, a part of one too", unit="CPUs", minimum=0.1, maximum=1024)
     open_files: int = _setting(1024, "open files of a process in a session", unit="files", minimum=64, maximum=1_048_576)
-    workspace_mb: int = _setting(1024, "size of a session's workspace", unit="MB", minimum=1, maximum=1_048_576)
-    tmp_mb: int = _setting(256, "size of a session's /tmp", unit="MB", minimum=1, maximum=1_048_576)
+    workspace_mb: int = _setting(
+        384, "size of a session's workspace; it lies in memory and counts against the session's", unit="MB", minimum=1, maximum=1_048_576
+    )
+    tmp_mb: int = _setting(128, "size of a session's /tmp; it lies in memory too", unit="MB", minimum=1, maximum=1_048_576)
 
     code_kb: int = _setting(100, "size of the code of a call", unit="KB", minimum=1, maximum=102_400)
     output_mb: int = _setting(

@@ -19,6 +19,15 @@ VPC = {
 CERTIFICATES = [
     {"location": {"secretsManager": {"secretArn": "arn:aws:secretsmanager:us-west-2:123456789012:secret:root-ca-AbCdEf"}}},
 ]
+FILE_SYSTEMS = [
+    {
+        "efsConfiguration": {
+            "accessPointArn": "arn:aws:elasticfilesystem:us-west-2:123456789012:access-point/fsap-0123456789abcdef0",
+            "mountPath": "/mnt/data",
+            "fileSystemArn": "arn:aws:elasticfilesystem:us-west-2:123456789012:file-system/fs-0123456789abcdef0",
+        }
+    }
+]
 SANDBOX = {"networkMode": "SANDBOX"}
 
 
@@ -60,6 +69,7 @@ def test_get_returns_every_member_of_create(server: RunningServer) -> None:
         executionRoleArn=ROLE,
         networkConfiguration=VPC,
         certificates=CERTIFICATES,
+        filesystemConfigurations=FILE_SYSTEMS,
         tags={"team": "data", "cost centre": "42"},
     )
     found = server.control.get_code_interpreter(codeInterpreterId=made["codeInterpreterId"])
@@ -73,6 +83,7 @@ def test_get_returns_every_member_of_create(server: RunningServer) -> None:
         "networkConfiguration": VPC,
         "status": "READY",
         "certificates": CERTIFICATES,
+        "filesystemConfigurations": FILE_SYSTEMS,
         "createdAt": made["createdAt"],
         "lastUpdatedAt": made["createdAt"],
     }

@@ -15,6 +15,15 @@ from conformance.raw_http import send
 from running_server import BUILT_IN, Json, RunningServer, ServedSession, refused, until
 
 CERTIFICATES = [{"location": {"secretsManager": {"secretArn": "arn:aws:secretsmanager:us-west-2:123456789012:secret:ca-AbCdEf"}}}]
+FILE_SYSTEMS = [
+    {
+        "efsConfiguration": {
+            "accessPointArn": "arn:aws:elasticfilesystem:us-west-2:123456789012:access-point/fsap-0123456789abcdef0",
+            "mountPath": "/mnt/data",
+            "fileSystemArn": "arn:aws:elasticfilesystem:us-west-2:123456789012:file-system/fs-0123456789abcdef0",
+        }
+    }
+]
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 
@@ -47,13 +56,12 @@ def test_start_answers_with_id_interpreter_and_time(server: RunningServer) -> No
 
 
 def test_get_returns_every_member_of_start(server: RunningServer, interpreter: str) -> None:
-    with server.session(interpreter=interpreter, name="analysis-1", sessionTimeoutSeconds=1234, certificates=CERTIFICATES) as session:
+    kept = {"name": "analysis-1", "sessionTimeoutSeconds": 1234, "certificates": CERTIFICATES, "filesystemConfigurations": FILE_SYSTEMS}
+    with server.session(interpreter=interpreter, **kept) as session:
         found = session.get()
-    assert found["sessionId"] == session.id
-    assert found["codeInterpreterIdentifier"] == interpreter
-    assert (found["name"], found["sessionTimeoutSeconds"], found["status"]) == ("analysis-1", 1234, "READY")
-    assert found["certificates"] == CERTIFICATES
-    assert found["createdAt"].tzinfo is not None
+    del found["ResponseMetadata"]
+    assert found.pop("createdAt").tzinfo is not None
+    assert found == kept | {"sessionId": session.id, "codeInterpreterIdentifier": interpreter, "status": "READY"}
 
 
 def test_session_lives_900_seconds_unless_it_asks_for_more(session: ServedSession) -> None:

@@ -170,7 +170,8 @@ def test_result_of_one_session_is_the_input_of_the_next() -> None:
         code = (
             "import pandas as pd, json\ndf = pd.read_csv('clean.csv')\nresults = {}\nfor metric in df['metric'].unique():\n"
             "    values = df[df['metric'] == metric]['value']\n"
-            "    trend = 'up' if values.iloc[-1] > values.iloc[0] else 'down'\n    results[metric] = {'mean': values.mean(), 'trend': trend}\n"
+            "    trend = 'up' if values.iloc[-1] > values.iloc[0] else 'down'\n"
+            "    results[metric] = {'mean': values.mean(), 'trend': trend}\n"
             "print(json.dumps(results))"
         )
         found = json.loads(text(second.invoke("executeCode", {"language": "python", "code": code})))

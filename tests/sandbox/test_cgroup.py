@@ -16,7 +16,19 @@ from cellblock.sandbox.cgroup import Group, GroupLimits, Groups, NoGroups, find_
 
 LIMITS = GroupLimits(memory_bytes=64 * 1024 * 1024, process_count=8, cpus=0.5)
 EAT = "data = bytearray(256 * 1024 * 1024); print(len(data))"
-FORK = "import os\nfor _ in range(20):\n    if os.fork() == 0:\n        __import__('signal').pause()"
+FORK = """
+children = []
+try:
+    for _ in range(20):
+        children.append(os.fork())
+        if children[-1] == 0:
+            __import__("signal").pause()
+except BlockingIOError:
+    for child in children:
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+    raise SystemExit(3)
+"""
 
 
 @pytest.fixture
@@ -72,7 +84,7 @@ def test_the_same_memory_without_the_group_is_granted() -> None:
 
 
 def test_processes_beyond_the_limit_are_refused(group: Group) -> None:
-    assert run_in(group, FORK).returncode == 1
+    assert run_in(group, FORK).returncode == 3
 
 
 def test_nothing_is_left_of_a_removed_group() -> None:

@@ -34,9 +34,10 @@ class Drain {
   #lookIn(milliseconds) {
     this.#timer = setTimeout(() => {
       this.#lookIn(Math.min(LONGEST_WAIT_MS, 1 + 2 * milliseconds));
+      if (globalThis.DBG) Deno.stderr.writeSync(new TextEncoder().encode([performance.now()|0, eventLoopHasMoreWork(),process.getActiveResourcesInfo()]+"\n"));
       if (!eventLoopHasMoreWork()) this.#onDrained();
     }, milliseconds);
-    Deno.unrefTimer(this.#timer[Symbol.toPrimitive]?.() ?? this.#timer);
+    this.#timer.unref();
   }
 }
 

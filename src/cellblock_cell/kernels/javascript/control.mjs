@@ -14,22 +14,16 @@ import { scriptName } from "./stacks.mjs";
 const CONNECTION = 3;
 const STOP_MS = 150; // from one attempt to stop the code to the next; the agent kills the kernel after two seconds
 
+let run = null;
+let count = 0;
+
 const { parse } = await import(workerData.parser);
 await once(parentPort, "message"); // the main thread has made its kernel
+parentPort.on("message", told); // before anything is awaited: the inspector alone does not keep this thread alive
 const { post, close } = await debuggerOf(workerData.inspectorUrl);
 const { result: kernel } = await post("Runtime.evaluate", { expression: "__cellblock" });
 const connection = new net.Socket({ fd: CONNECTION, readable: true, writable: true });
 const decoder = new Decoder();
-let run = null;
-let count = 0;
-
-parentPort.on("message", ({ close: isClosing, isIdle, isStopping, end }) => {
-  if (isClosing) close();
-  else if (run === null) return;
-  else if (isIdle) checkUnsettled(run);
-  else if (isStopping) run.isStopping = true;
-  else if (end !== undefined) finish(end);
-});
 connection.on("data", (data) => {
   for (const frame of decoder.feed(data)) {
     if (frame.kind === Kind.CALL) begin(frame);
@@ -38,6 +32,14 @@ connection.on("data", (data) => {
 });
 for (const event of ["error", "end"]) connection.on(event, () => process.kill(process.pid, "SIGKILL")); // the agent is gone
 connection.write(encode(Kind.HELLO));
+
+function told({ isClosing, isIdle, isStopping, end }) {
+  if (isClosing) close();
+  else if (run === null) return;
+  else if (isIdle) checkUnsettled(run);
+  else if (isStopping) run.isStopping = true;
+  else if (end !== undefined) finish(end);
+}
 
 async function begin({ call, meta: { code, language } }) {
   count += 1;
