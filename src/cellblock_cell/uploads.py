@@ -17,7 +17,7 @@ from cellblock_cell.paths import Workspace, explain, leads_out
 
 FILE_MODE, DIRECTORY_MODE = 0o644, 0o755
 _RENAME_NOREPLACE, _RENAME_EXCHANGE = 1, 2
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM)  # a tmpfs is memory
 
 _libc = ctypes.CDLL(None, use_errno=True)
 

@@ -131,6 +131,16 @@ def test_file_in_the_way_of_a_directory_is_named(session: ServedSession) -> None
     assert (result["isError"], "a/b" in texts(result)[0]) == (True, True)
 
 
+@pytest.mark.root
+def test_workspace_is_full_before_the_session_s_memory_is(session: ServedSession) -> None:
+    filled = session.command("head -c 600M /dev/zero > big")
+    assert "No space left on device" in filled["structuredContent"]["stderr"]
+    result = write(session, "more", bytes(MB))
+    assert (result["isError"], "disk is full" in texts(result)[0]) == (True, True)
+    assert session.invoke("removeFiles", paths=["big"])["isError"] is False
+    assert write(session, "more", bytes(MB))["isError"] is False
+
+
 @pytest.mark.parametrize("file", [{"path": "a"}, {"path": "a", "text": "1", "blob": b"1"}])
 def test_file_needs_exactly_one_of_text_and_blob(session: ServedSession, file: Json) -> None:
     assert session.refused("writeFiles", content=[file])["Error"]["Code"] == "ValidationException"
@@ -218,7 +228,7 @@ def zipped() -> bytes:
         ("picture", PNG, "blob", "image/png"),
         ("book.xlsx", zipped(), "blob", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
         ("archive.zip", b"PK\x03\x04\xff", "blob", "application/zip"),
-        ("packed.csv.gz", gzip.compress(b"a" * 1000), "blob", "application/gzip"),
+        ("packed.csv.gz", gzip.compress(b"a" * 1000, mtime=0), "blob", "application/gzip"),
         ("unknown.xyzzy", b"\xff\x00", "blob", "application/octet-stream"),
     ],
 )

@@ -7,8 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
 
-import pytest
-
 from running_server import BUILT_IN, RunningServer, ServedSession, refused, until
 
 ENDED_AT = r"it ended at \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00"
@@ -85,7 +83,6 @@ def test_call_without_a_session_is_invalid(server: RunningServer) -> None:
     assert "is not active" not in error["Error"]["Message"]
 
 
-@pytest.mark.root
 def test_stop_ends_every_process_of_the_session(server: RunningServer) -> None:
     session = server.start()
     mark = f"31{uuid4().int % 10**12}"

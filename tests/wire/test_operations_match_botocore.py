@@ -146,7 +146,7 @@ def error_classes(base: type[errors.CellblockError] = errors.CellblockError) -> 
         yield from error_classes(subclass)
 
 
-@pytest.mark.parametrize("error_class", set(error_classes()), ids=lambda error_class: error_class.__name__)
+@pytest.mark.parametrize("error_class", list(dict.fromkeys(error_classes())), ids=lambda error_class: error_class.__name__)
 def test_status_of_each_error_is_the_models(error_class: type[errors.CellblockError]) -> None:
     modelled = {shape.name: shape.metadata["error"]["httpStatusCode"] for shape in service_models()[0].error_shapes}
     not_modelled = {

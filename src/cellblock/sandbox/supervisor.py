@@ -25,6 +25,7 @@ _START_SECONDS = 120
 _STOP_SECONDS = 5
 _MESSAGE_BYTES = 64 * 1024
 _REQUESTS_AT_ONCE = 16  # the template makes one cell after the other; more would fill the control socket
+_LATE_TO_KILL = "-900"  # agents inherit it, user code raises it: the memory killer takes the code, not the session (proc(5))
 _FIRST_STAGE = "import sys; sys.path.insert(0, sys.argv[1]); from cellblock_cell import launch; sys.exit(launch.main())"
 _SECOND_STAGE = "import sys; sys.path.insert(0, {code!r}); from cellblock_cell import template; sys.exit(template.main())"
 
@@ -235,7 +236,12 @@ class Template:
     def _write_maps(self) -> None:
         """The process has left the host's user namespace and waits for its ids (user_namespaces(7))."""
         process = Path(f"/proc/{self._process.pid if self._process else 0}")
-        if not self._identities.is_privileged:
+        if self._identities.is_privileged:
+            with contextlib.suppress(
+                PermissionError
+            ):  # root of a container may lack CAP_SYS_RESOURCE; a session then dies where code could
+                (process / "oom_score_adj").write_text(_LATE_TO_KILL)
+        else:
             (process / "setgroups").write_text("deny")
         (process / "uid_map").write_text(self._identities.template_uid_map)
         (process / "gid_map").write_text(self._identities.template_gid_map)
