@@ -27,7 +27,7 @@ def host(tmp_path: Path) -> Settings:
     program.parent.mkdir()
     program.write_text(f"#!/bin/sh\n[ \"$1\" = -I ] && echo '{json.dumps([str(program), str(tmp_path), '3.11.9'])}'\n")
     program.chmod(0o755)
-    for directory in (tmp_path, *list(tmp_path.parents)[:2]):
+    for directory in (tmp_path, *tmp_path.parents[:-2]):  # all but / and the machine's /tmp
         directory.chmod(0o755)  # pytest closes its directories to others, and root's cells are others
     return Settings(data_dir=tmp_path / "data", cache_dir=tmp_path / "cache", runtime_python=str(program))
 
