@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cellblock.data_directory import DataDirectoryError, read_credentials, write_credentials
 from cellblock.model import AccessKey, new_access_key
-from cellblock.store import Store
+from cellblock.store.protocol import Store
 
 FIRST_KEY_NAME = "first"
 

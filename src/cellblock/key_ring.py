@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cellblock.clock import Clock
 from cellblock.model import AccessKey
-from cellblock.store import Store
+from cellblock.store.protocol import Store
 
 KEPT_SECONDS = 5.0
 KEPT_KEYS = 1024

@@ -27,7 +27,8 @@ from cellblock.pool import Pool
 from cellblock.service import Service
 from cellblock.sessions import SERVER_DIED, SERVER_STOPPED, LiveSessions
 from cellblock.settings import Settings
-from cellblock.store import SqliteStore, Store
+from cellblock.store.protocol import Store
+from cellblock.store.sqlite import SqliteStore
 
 KEEP_ALIVE_SECONDS = 620  # longer than clients keep idle connections, so that they close first
 TCP_KEEP_ALIVE_SECONDS = 30  # a long call sends nothing before its result; routers between must not forget it

@@ -41,7 +41,7 @@ from cellblock.requests import (
 from cellblock.results import ToolResult
 from cellblock.sessions import STOPPED, LiveSession, LiveSessions
 from cellblock.settings import Settings
-from cellblock.store import Store
+from cellblock.store.protocol import Store
 
 CLIENT_PATIENCE_SECONDS = 300.0  # how long the SDK's client reads before it gives up
 LAST_ANSWER_SECONDS = 294.0  # an interruption takes some of what is left

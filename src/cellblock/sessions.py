@@ -15,7 +15,7 @@ from cellblock.clock import Clock
 from cellblock.errors import CellEnded, QuotaExceeded, SessionNotActive, Throttled
 from cellblock.model import Session, now
 from cellblock.pool import Pool
-from cellblock.store import Store
+from cellblock.store.protocol import Store
 
 EXPIRY_GRACE_SECONDS = 3.0  # a run gets its time-out at the session's end; this lets its result leave
 STOPPED = "stopped"

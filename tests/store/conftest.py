@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cellblock.store import SqliteStore, Store
+from cellblock.store.protocol import Store
+from cellblock.store.sqlite import SqliteStore
 from store.things import SteppingClock
 
 STORES = {"sqlite": SqliteStore.open}

@@ -26,7 +26,8 @@ from cellblock.data_directory import (
 from cellblock.errors import UnknownKey
 from cellblock.first_key import ensure_first_key
 from cellblock.model import new_access_key
-from cellblock.store import SqliteStore, Store
+from cellblock.store.protocol import Store
+from cellblock.store.sqlite import SqliteStore
 from store.things import ACCOUNT, interpreter
 
 HOLD = """

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from cellblock.model import BUILT_IN_INTERPRETER_ID, SessionKey
-from cellblock.store import SqliteStore
+from cellblock.store.sqlite import SqliteStore
 
 CHILD = Path(__file__).with_name("acknowledging_child.py")
 ACCOUNT = "111122223333"

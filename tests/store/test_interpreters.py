@@ -9,7 +9,7 @@ import pytest
 
 from cellblock.errors import AccessDenied, IdempotencyMismatch, InterpreterInUse, InterpreterNotFound, NameInUse
 from cellblock.model import BUILT_IN_INTERPRETER, BUILT_IN_INTERPRETER_ID, PageRequest
-from cellblock.store import Store
+from cellblock.store.protocol import Store
 from store.things import ACCOUNT, OTHER_ACCOUNT, START, SteppingClock, claim, interpreter, session
 
 

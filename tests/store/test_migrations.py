@@ -11,10 +11,10 @@ import pytest
 import sqlalchemy as sa
 
 from cellblock.data_directory import DATABASE_NAME, DataDirectoryError
-from cellblock.store import SqliteStore
-from cellblock.store_lanes import sqlite_engine
-from cellblock.store_migrations import STEPS, migrate
-from cellblock.store_schema import metadata
+from cellblock.store.lanes import sqlite_engine
+from cellblock.store.migrations import STEPS, migrate
+from cellblock.store.schema import metadata
+from cellblock.store.sqlite import SqliteStore
 from store.things import ACCOUNT, interpreter
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from cellblock.errors import ValidationFailed
 from cellblock.model import BUILT_IN_INTERPRETER_ID, PageRequest, Session
-from cellblock.store import Store
+from cellblock.store.protocol import Store
 from store.things import ACCOUNT, START, interpreter, session
 
 

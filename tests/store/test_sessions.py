@@ -16,7 +16,7 @@ from cellblock.errors import (
     SessionNotFound,
 )
 from cellblock.model import PageRequest, SessionKey
-from cellblock.store import Store
+from cellblock.store.protocol import Store
 from store.things import ACCOUNT, OTHER_ACCOUNT, START, SteppingClock, claim, interpreter, session
 
 

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from cellblock.errors import UnknownKey
 from cellblock.model import AccessKey
-from cellblock.store_schema import access_keys, to_row, to_value
+from cellblock.store.schema import access_keys, to_row, to_value
 
 _find = sa.select(access_keys).where(access_keys.c.id == sa.bindparam("key_id"))
 _oldest = sa.select(access_keys).order_by(access_keys.c.created_at, access_keys.c.id).limit(1)

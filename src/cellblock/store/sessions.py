@@ -9,11 +9,11 @@ import sqlalchemy as sa
 
 from cellblock.errors import InterpreterNotFound, QuotaExceeded, SessionAlreadyTerminated, SessionNotFound
 from cellblock.model import Claim, Page, PageRequest, Session, SessionKey, SessionState
-from cellblock.store_claims import recall, release, remember
-from cellblock.store_interpreters import get as get_interpreter
-from cellblock.store_interpreters import is_visible
-from cellblock.store_pages import fetch_page
-from cellblock.store_schema import interpreters, sessions, to_row, to_value
+from cellblock.store.claims import recall, release, remember
+from cellblock.store.interpreters import get as get_interpreter
+from cellblock.store.interpreters import is_visible
+from cellblock.store.pages import fetch_page
+from cellblock.store.schema import interpreters, sessions, to_row, to_value
 
 # Built once: the start and the stop of a session are the store's busy paths.
 _is_live = sessions.c.state == sa.literal_column("'READY'")  # literal, so that the partial index is used

@@ -17,9 +17,9 @@ from cellblock.model import (
     Page,
     PageRequest,
 )
-from cellblock.store_claims import recall, release, remember
-from cellblock.store_pages import fetch_page
-from cellblock.store_schema import interpreters, sessions, to_row, to_value
+from cellblock.store.claims import recall, release, remember
+from cellblock.store.pages import fetch_page
+from cellblock.store.schema import interpreters, sessions, to_row, to_value
 
 is_visible = sa.and_(
     interpreters.c.account.in_((sa.bindparam("account"), SYSTEM_ACCOUNT)),

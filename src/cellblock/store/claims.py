@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from cellblock.errors import IdempotencyMismatch
 from cellblock.model import Claim
-from cellblock.store_schema import claims
+from cellblock.store.schema import claims
 
 _same_token = sa.and_(
     claims.c.account == sa.bindparam("claim_account"),

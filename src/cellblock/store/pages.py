@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from cellblock.errors import FieldProblem, ValidationFailed
 from cellblock.model import Page, PageRequest
-from cellblock.store_schema import EPOCH, MICROSECOND, Instant, ValueT, to_microseconds, to_value
+from cellblock.store.schema import EPOCH, MICROSECOND, Instant, ValueT, to_microseconds, to_value
 
 MAX_TOKEN_LENGTH = 2048
 MAX_MICROSECONDS = 2**53

@@ -1,0 +1,1 @@
+"""What outlives a server: interpreters, sessions, access keys, client tokens."""

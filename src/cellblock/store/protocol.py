@@ -1,0 +1,84 @@
+"""What the service asks of a store, whichever database it is."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Protocol
+
+from cellblock.model import AccessKey, Claim, Interpreter, InterpreterKind, Page, PageRequest, Session, SessionKey, SessionState
+
+
+class Store(Protocol):
+    """Every change is one transaction: it happened when the method returns, and not at all when it raises.
+
+    A cancelled method may or may not have happened; `discard_session` is safe after either.
+    """
+
+    async def close(self) -> None:
+        """Let go of the database; what was returned before is kept."""
+        ...
+
+    async def create_interpreter(self, interpreter: Interpreter, *, claim: Claim | None = None) -> Interpreter:
+        """Keep an interpreter; the one of before when the claim was used. Raises NameInUse and IdempotencyMismatch."""
+        ...
+
+    async def get_interpreter(self, account: str, interpreter_id: str) -> Interpreter:
+        """An interpreter of the account, or the built-in one. Raises InterpreterNotFound."""
+        ...
+
+    async def list_interpreters(self, account: str, page: PageRequest, *, kind: InterpreterKind | None = None) -> Page[Interpreter]:
+        """The account's and the built-in one, newest first. Raises ValidationFailed for a token that is none."""
+        ...
+
+    async def delete_interpreter(self, account: str, interpreter_id: str, *, claim: Claim | None = None) -> Interpreter:
+        """Delete it, status DELETED. Raises InterpreterNotFound, InterpreterInUse, AccessDenied and IdempotencyMismatch."""
+        ...
+
+    async def create_session(self, session: Session, *, max_live: int, claim: Claim | None = None) -> Session:
+        """Keep a READY session. A session with another id comes back when the claim was used.
+
+        Raises QuotaExceeded, InterpreterNotFound and IdempotencyMismatch.
+        """
+        ...
+
+    async def discard_session(self, session_id: str) -> None:
+        """Undo the creation of a READY session that could not be given a cell; its claim is free again. Unknown ids are ignored."""
+        ...
+
+    async def get_session(self, key: SessionKey) -> Session:
+        """A session, ended or not. Raises SessionNotFound."""
+        ...
+
+    async def list_sessions(
+        self, account: str, interpreter_id: str, page: PageRequest, *, state: SessionState | None = None
+    ) -> Page[Session]:
+        """Sessions of an interpreter, newest first. Raises InterpreterNotFound, and ValidationFailed for a token that is none."""
+        ...
+
+    async def stop_session(self, key: SessionKey, reason: str, *, claim: Claim | None = None) -> Session:
+        """READY to TERMINATED for a client. Raises SessionNotFound, SessionAlreadyTerminated and IdempotencyMismatch."""
+        ...
+
+    async def end_session(self, session_id: str, reason: str) -> bool:
+        """READY to TERMINATED for the server; False when no READY session has this id. The first reason stays."""
+        ...
+
+    async def end_sessions_of_dead_server(self, reason: str) -> int:
+        """READY to TERMINATED for every session; for a server that has just started and has none yet. How many."""
+        ...
+
+    async def count_live_sessions(self, account: str) -> int:
+        """How many READY sessions the account has."""
+        ...
+
+    async def purge(self, *, sessions_ended_before: datetime) -> int:
+        """Forget sessions that ended before then, and client tokens older than a day. How many sessions."""
+        ...
+
+    async def get_access_key(self, key_id: str) -> AccessKey:
+        """The key with this id. Raises UnknownKey."""
+        ...
+
+    async def keep_first_access_key(self, candidate: AccessKey) -> AccessKey:
+        """The oldest key; the candidate is kept when there is none."""
+        ...
