@@ -155,5 +155,4 @@ def _environment() -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "NODE_PATH": f"{RUNTIME}/node/node_modules",
         "NO_UPDATE_NOTIFIER": "1",
-        "DENO_NO_UPDATE_CHECK": "1",
     }
