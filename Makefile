@@ -37,6 +37,7 @@ lock: $(INSTALLED)  ## make the lock files again from what they are made of
 	$(LOCK) pyproject.toml --group dev --output-file requirements.lock
 	$(LOCK) $(FILES)/python.in --output-file $(FILES)/python.lock
 	cd $(FILES)/node && $(NPM_LOCK)
+	cd $(FILES)/kernel && $(NPM_LOCK)
 	cd $(FILES)/fonts && $(NPM_LOCK)
 
 clean:  ## remove what was made here; the runtime in the cache directory stays

@@ -32,6 +32,8 @@ PROMISES = {
     "start-cold-p50": Promise(script="start", what="the same without a pool, p50", at_most=20, unit="ms"),
     "round-trip-p50": Promise(script="round_trip", what="`executeCode` round trip, p50", at_most=2, unit="ms"),
     "round-trip-p99": Promise(script="round_trip", what="`executeCode` round trip, p99", at_most=6, unit="ms"),
+    "node-round-trip-p50": Promise(script="languages", what="`executeCode` round trip of JavaScript on Node, p50", at_most=3, unit="ms"),
+    "deno-round-trip-p50": Promise(script="languages", what="the same on Deno", at_most=3, unit="ms"),
     "sessions-at-once": Promise(
         script="sessions", what="100 sessions at once, each started and its first numpy result read", at_most=1, unit="s"
     ),

@@ -85,6 +85,7 @@ def main() -> None:
             environment = client_environment(Path(directory))
             run_example(environment, "investment.py")
             run_example(environment, "csv_summary.py")
+            run_example(environment, "order_report.py")
             run_example(environment, "sales_chart.py", str(CHART))
         print("\nthe server has stopped")
     say_what_is_next()

@@ -81,7 +81,11 @@ class BenchCell:
 
     def begin_command(self, command: str, *, timeout_seconds: float = 30) -> Future[Run]:
         """A shell command that runs on while the test does something else."""
-        return self._bench.begin(self._cell.call(RunCommand(command=command, timeout_seconds=timeout_seconds, output_bytes=MIB)))
+        return self.begin(RunCommand(command=command, timeout_seconds=timeout_seconds, output_bytes=MIB))
+
+    def begin(self, request: Call[ReplyT]) -> Future[ReplyT]:
+        """Any call that runs on; to cancel the future cancels the call."""
+        return self._bench.begin(self._cell.call(request))
 
     def probe(self, code: str) -> str:
         """What Python code prints, with the prelude before it."""

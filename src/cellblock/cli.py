@@ -18,6 +18,7 @@ from cellblock import display, doctor, log_lines, runtime
 from cellblock.data_directory import DataDirectoryError
 from cellblock.endpoint import NoServer, exports, url
 from cellblock.errors import HostNotReady
+from cellblock.languages import language_of
 from cellblock.nodes import LocalNode
 from cellblock.run_command import Job, JobFailed, run_job
 from cellblock.sandbox.policy import default_policy
@@ -112,15 +113,20 @@ def runtime_show() -> None:
 @click.option("--file", "files", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Upload a file.")
 @click.option("--save", "patterns", multiple=True, help="Download the files that match, for example '*.csv'.")
 def run_command(script: Path | None, code: str | None, files: tuple[Path, ...], patterns: tuple[str, ...]) -> None:
-    """Run Python in a sandbox of its own; the exit status is the code's. Images are written beside as figure-1.png and so on."""
+    """Run Python, or a .js or .ts script, in a sandbox of its own; the exit status is the code's.
+
+    Images are written beside as figure-1.png and so on.
+    """
     if (script is None) == (code is None):
         raise click.UsageError("give a script or -c CODE, one of them")
     text = code if code is not None else _text_of(script)
+    language = language_of(script.name if script else "")
+    job = Job(code=text, language=language, uploads=files, patterns=patterns, directory=Path.cwd())
     settings = _settings(None)
     node = LocalNode(settings, display.build_runtime(settings))
     writer = log_lines.set_up("error", sys.stderr)
     try:
-        status = _run(run_job(Job(code=text, uploads=files, patterns=patterns, directory=Path.cwd()), node, settings))
+        status = _run(run_job(job, node, settings))
     except KeyboardInterrupt:
         status = 130
     finally:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePath
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Language:
-    """A language, its runtimes with the default first, and whether cells have a kernel for it."""
+    """A language: the runtimes that run it, with the default first, and the endings of its files."""
 
     runtimes: tuple[str, ...]
-    has_kernel: bool
+    endings: tuple[str, ...]
 
 
 LANGUAGES: dict[str, Language] = {
-    "python": Language(runtimes=("python",), has_kernel=True),
-    "javascript": Language(runtimes=("nodejs", "deno"), has_kernel=False),
-    "typescript": Language(runtimes=("nodejs", "deno"), has_kernel=False),
+    "python": Language(runtimes=("python",), endings=(".py",)),
+    "javascript": Language(runtimes=("nodejs", "deno"), endings=(".js", ".mjs", ".cjs")),
+    "typescript": Language(runtimes=("nodejs", "deno"), endings=(".ts", ".mts", ".cts")),
 }
 
 
-def with_kernel() -> tuple[str, ...]:
-    """The names of the languages that run here."""
-    return tuple(name for name, language in LANGUAGES.items() if language.has_kernel)
+def language_of(name: str) -> str:
+    """The language of a file by its name; Python when the name does not say."""
+    ending = PurePath(name).suffix.lower()
+    return next((language for language, entry in LANGUAGES.items() if ending in entry.endings), "python")

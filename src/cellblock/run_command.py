@@ -11,6 +11,7 @@ from mimetypes import guess_extension
 from pathlib import Path, PurePosixPath
 
 from cellblock.calls import Cell, FileToWrite, Image, ListFiles, Node, ReadFiles, Run, RunCode, ToolFailed, WriteFiles
+from cellblock.languages import LANGUAGES
 from cellblock.nodes import cell_limits
 from cellblock.settings import Settings
 
@@ -28,6 +29,7 @@ class Job:
     """What to run. Files that match a pattern and images are written into the directory."""
 
     code: str
+    language: str
     uploads: tuple[Path, ...]
     patterns: tuple[str, ...]
     directory: Path
@@ -51,8 +53,8 @@ async def run_job(job: Job, node: Node, settings: Settings) -> int:
 def _call(job: Job, settings: Settings) -> RunCode:
     return RunCode(
         code=job.code,
-        language="python",
-        runtime="python",
+        language=job.language,
+        runtime=LANGUAGES[job.language].runtimes[0],
         clear_context=False,
         timeout_seconds=settings.call_timeout_seconds,
         output_bytes=settings.output_bytes,

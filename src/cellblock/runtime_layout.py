@@ -10,13 +10,15 @@ from pathlib import Path, PurePosixPath
 
 FILES = Path(__file__).parent / "runtime_files"
 IN_CELL = PurePosixPath("/opt/cellblock/runtime")
-LAYOUT = 1  # raise it when the steps of the build change what comes out
+LAYOUT = 2  # raise it when the steps of the build change what comes out
 MANIFEST = "runtime.json"  # written last: a directory without it is no runtime
 
 INPUTS = (
     "python.lock",
     "node/package.json",
     "node/package-lock.json",
+    "kernel/package.json",
+    "kernel/package-lock.json",
     "fonts/package.json",
     "fonts/package-lock.json",
     "fonts/fonts.conf",

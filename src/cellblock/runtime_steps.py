@@ -75,9 +75,24 @@ def link_node(site: Site) -> None:
         link.chmod(0o755)
 
 
+def keep_npm_in_workspace(site: Site) -> None:
+    """Cells find the installed packages at /node_modules, which npm would take for a project that the workspace belongs to."""
+    npm = (site.path / "bin" / "npm").resolve().parents[1]
+    _replace_once(
+        npm / "node_modules" / "@npmcli" / "config" / "lib" / "index.js",
+        "await dirExists(p, 'node_modules')",
+        "(p !== '/' && await dirExists(p, 'node_modules'))",
+    )
+
+
 def install_node_packages(site: Site) -> None:
     """The locked Node packages."""
     _install_npm(site, FILES / "node", site.path / "node")
+
+
+def install_kernel_packages(site: Site) -> None:
+    """What the JavaScript kernels themselves need, where the user's code does not come across it."""
+    _install_npm(site, FILES / "kernel", site.path / "kernel")
 
 
 def install_fonts(site: Site) -> None:
@@ -151,7 +166,9 @@ STEPS = (
     Step("make the environment", make_environment),
     Step("install the Python packages", install_python_packages),
     Step("link Node", link_node),
+    Step("keep npm in the workspace", keep_npm_in_workspace),
     Step("install the Node packages", install_node_packages),
+    Step("install the kernels' packages", install_kernel_packages),
     Step("install the fonts", install_fonts),
     Step("prepare matplotlib", prepare_matplotlib),
     Step("compile the libraries", compile_python),

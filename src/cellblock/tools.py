@@ -22,7 +22,7 @@ from cellblock.calls import (
     WriteFiles,
 )
 from cellblock.errors import FieldProblem, ValidationFailed
-from cellblock.languages import LANGUAGES, with_kernel
+from cellblock.languages import LANGUAGES
 from cellblock.requests import InputFile, ToolArguments, ToolName
 from cellblock.results import ToolResult
 from cellblock.settings import Settings
@@ -88,8 +88,6 @@ def _runtime(language: str, runtime: str | None) -> str:
     if language not in LANGUAGES:
         raise _invalid(f"language {language} is not known; the languages are {', '.join(LANGUAGES)}", "language")
     entry = LANGUAGES[language]
-    if not entry.has_kernel:
-        raise _invalid(f"language {language} has no kernel in this build, which runs {', '.join(with_kernel())}", "language")
     if runtime is not None and runtime not in entry.runtimes:
         raise _invalid(f"runtime {runtime} does not run {language}; leave it out or use {' or '.join(entry.runtimes)}", "runtime")
     return runtime or entry.runtimes[0]

@@ -108,9 +108,9 @@ class _Agent:
             any(runs.cancel(number) for runs in self._runs.values())
 
     def _run_code(self, call: Call) -> None:
-        runs = self._runs.get((call.text("language"), call.text("runtime")))
+        runs = self._runs.get(call.text("runtime"))
         if runs is None:
-            raise ToolError("unknown_language", f"there is no kernel for {call.text('language')} on {call.text('runtime')}")
+            raise ToolError("unknown_runtime", f"there is no kernel for {call.text('runtime')}")
         runs.submit(call)
 
     def _begin_upload(self, call: Call) -> None:

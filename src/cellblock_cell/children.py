@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -15,6 +15,7 @@ from cellblock_cell.loop import READ, Loop
 
 _REAPED_A_ROUND = 256
 _IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGVTALRM)
+_OOM_TRIES = 1000  # each some microseconds
 _FIRST_TO_KILL = "1000"  # oom_score_adj: the kernel's memory killer takes user code before the agent
 
 
@@ -64,19 +65,8 @@ class Children:
         self._ends[pid] = on_end
 
     def spawn(self, arguments: list[str], environment: dict[str, str], *, stdout: int, stderr: int) -> int:
-        """Start a program in a session of its own, with no input; the caller then calls `add`. Raises OSError."""
-        pid = os.posix_spawn(
-            arguments[0],
-            arguments,
-            environment,
-            file_actions=[(os.POSIX_SPAWN_DUP2, stdout, 1), (os.POSIX_SPAWN_DUP2, stderr, 2)],
-            setsid=True,
-            setsigmask=[],
-            setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # Python ignores these
-        )
-        with contextlib.suppress(OSError):
-            Path(f"/proc/{pid}/oom_score_adj").write_text(_FIRST_TO_KILL)
-        return pid
+        """Start a program that `spawn_program` describes; the caller then calls `add`. Raises OSError."""
+        return spawn_program(arguments, environment, {1: stdout, 2: stderr})
 
     def kill_all(self) -> None:
         """Kill the group of every child that was added."""
@@ -103,6 +93,37 @@ class Children:
             on_end(End(found.si_status) if found.si_code == os.CLD_EXITED else End(0, found.si_status))
         os.waitpid(found.si_pid, 0)
         return True
+
+
+def spawn_program(arguments: Sequence[str], environment: Mapping[str, str], descriptors: Mapping[int, int]) -> int:
+    """Start a program in a session of its own, with no input and these descriptors, by their numbers there. Raises OSError."""
+    pid = os.posix_spawn(
+        arguments[0],
+        [*arguments],
+        {**environment},
+        file_actions=[(os.POSIX_SPAWN_DUP2, ours, theirs) for theirs, ours in descriptors.items()],
+        setsid=True,
+        setsigmask=[],
+        setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # Python ignores these
+    )
+    _let_be_killed_first(pid)
+    return pid
+
+
+def _let_be_killed_first(pid: int) -> None:
+    """Raise what it inherited from the agent. A program is closed to this process for some moments after its exec has let it go on.
+
+    The kernel wakes the parent of a vfork before it marks the new memory as dumpable, which decides who may write here.
+    """
+    for _ in range(_OOM_TRIES):
+        try:
+            Path(f"/proc/{pid}/oom_score_adj").write_text(_FIRST_TO_KILL)
+        except PermissionError:
+            os.sched_yield()
+        except OSError:
+            return  # it has ended
+        else:
+            return
 
 
 def kill_group(pid: int, number: int) -> None:

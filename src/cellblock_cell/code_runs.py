@@ -1,4 +1,4 @@
-"""Code in one language: calls queue, a kernel is started when one is needed, and its death ends one call only."""
+"""Code on one runtime: calls queue, a kernel is started when one is needed, and its death ends one call only."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from cellblock_cell.call import Call, ToolError
 from cellblock_cell.children import End
 from cellblock_cell.images import Images
 from cellblock_cell.kernel import Kernel, Launch, is_result
-from cellblock_cell.link import Frame, Kind, LinkError
+from cellblock_cell.link import Frame, Kind, LinkError, Meta
 from cellblock_cell.output import Stream
-from cellblock_cell.run import Run, Stop
+from cellblock_cell.run import Outcome, Run, Stop
 from cellblock_cell.workbench import Workbench
 
+_LEFT = End(0)  # process.exit(): the code is done, and nothing went wrong
 _LOST = "The variables are lost, files are kept; the next call starts afresh."
 
 
 class CodeRuns:
-    """The calls of one language. What is printed between two calls, by threads or child processes, is dropped."""
+    """The calls of one runtime. What is printed between two calls, by threads or child processes, is dropped."""
 
     def __init__(self, bench: Workbench, launch: Launch) -> None:
         self._bench = bench
@@ -37,7 +38,7 @@ class CodeRuns:
 
     def submit(self, call: Call) -> None:
         """Run the code after the calls that came before. Raises ToolError."""
-        call.text("code")
+        _program(call)
         self._queue.append(Run(self._bench.loop, self._bench.link, call))
         self._begin_next()
 
@@ -72,7 +73,7 @@ class CodeRuns:
         run.start(Stop(ask=lambda: self._interrupt(kernel, run), force=kernel.kill))
         kernel.feeds(self._bench.link)
         try:
-            kernel.channel.send(Frame(Kind.CALL, run.call.number, {"code": run.call.text("code")}))
+            kernel.channel.send(Frame(Kind.CALL, run.call.number, _program(run.call)))
         except LinkError as error:
             kernel.feeds_nothing(self._bench.link)
             raise ToolError("bad_call", "the code is too long for one call") from error
@@ -130,7 +131,8 @@ class CodeRuns:
         if run is None:
             self._note = f"The kernel {end.text} between two calls, so this call had a fresh one: variables of earlier calls are lost."
         else:
-            run.finish(end.exit_code, outcome="killed", note=_why(end, fault, was_stopping=run.is_stopping))
+            outcome: Outcome = "done" if end == _LEFT else "killed"
+            run.finish(end.exit_code, outcome=outcome, note=_why(end, fault, was_stopping=run.is_stopping))
         self._begin_next()
 
     def _refuse(self, what: str) -> None:
@@ -146,6 +148,10 @@ class CodeRuns:
         notes, self._note = " ".join(filter(None, (self._note, self._images.note))), ""
         run.finish(exit_code, note=notes)
         self._begin_next()
+
+
+def _program(call: Call) -> Meta:
+    return {"code": call.text("code"), "language": call.text("language")}
 
 
 def _why(end: End, fault: str, *, was_stopping: bool) -> str:

@@ -11,5 +11,6 @@ class AgentConfig:
     """Fixed for the life of a cell."""
 
     workspace: str  # absolute; commands and kernels start in it, file tools cannot leave it
+    runtime: str = "/opt/cellblock/runtime"  # where Node, Deno and what their kernels need are found
     environment: Mapping[str, str]  # of commands, tasks and kernels, whole
     shell: str = "/bin/bash"

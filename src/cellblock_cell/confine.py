@@ -198,7 +198,7 @@ def enter(spec: CellSpec, policy: CellPolicy, inherited: Inherited) -> int:
         link.sendall(encode(Frame(Kind.RESULT, 0, {"error": {"kind": "confinement", "message": message}})))
         return 71
     gc.enable()
-    return agent.serve(agent.AgentConfig(workspace=WORKSPACE, environment=policy.environment), link)
+    return agent.serve(agent.AgentConfig(workspace=WORKSPACE, runtime=policy.runtime, environment=policy.environment), link)
 
 
 def _join_groups(descriptors: list[int]) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
 from cellblock_cell import linux
 from cellblock_cell.channel import Channel, HostLink
-from cellblock_cell.children import Children, End, become_user_process, kill_group
+from cellblock_cell.children import Children, End, become_user_process, kill_group, spawn_program
 from cellblock_cell.link import Frame, Kind
 from cellblock_cell.loop import Loop
 from cellblock_cell.output import Abandoned, OutputPipes, Stream
@@ -39,6 +39,15 @@ def forked(main: Callable[[socket.socket], None]) -> Launch:
     def launch(ends: KernelEnds) -> int:
         pid = os.fork()
         return pid or _become_kernel(ends, main)
+
+    return launch
+
+
+def executed(arguments: Sequence[str], environment: Mapping[str, str]) -> Launch:
+    """A kernel that is a program; its connection is its descriptor CONNECTION."""
+
+    def launch(ends: KernelEnds) -> int:
+        return spawn_program(arguments, environment, {1: ends.stdout, 2: ends.stderr, CONNECTION: ends.connection.fileno()})
 
     return launch
 

@@ -291,9 +291,8 @@ def test_code_that_is_not_unicode_text_is_a_syntax_error_or_runs(agent: AgentCli
     assert agent.run("'alive'").text == "'alive'"
 
 
-def test_unknown_language_is_refused(agent: AgentClient) -> None:
-    assert agent.run("1", language="cobol").error == "unknown_language"
-    assert agent.run("1", runtime="deno").error == "unknown_language"
+def test_unknown_runtime_is_refused(agent: AgentClient) -> None:
+    assert agent.run("1", runtime="cobol").error == "unknown_runtime"
 
 
 def test_kernel_may_look_at_its_own_process(agent: AgentClient) -> None:

@@ -170,13 +170,6 @@ def test_missing_argument_of_a_tool_is_named(session: ServedSession, tool: str, 
     assert fields(session.refused(tool)) == {f"arguments.{member}"}
 
 
-@pytest.mark.parametrize("language", ["javascript", "typescript"])
-def test_language_without_a_kernel_is_refused_with_those_that_have_one(session: ServedSession, language: str) -> None:
-    error = session.refused("executeCode", language=language, code="1")
-    assert fields(error) == {"arguments.language"}
-    assert "python" in error["Error"]["Message"]
-
-
 def test_runtime_of_another_language_is_refused(session: ServedSession) -> None:
     assert fields(session.refused("executeCode", language="python", code="1", runtime="deno")) == {"arguments.runtime"}
 

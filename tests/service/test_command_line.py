@@ -101,6 +101,14 @@ def test_run_gives_the_code_s_output_and_status(built_runtime: Runtime, tmp_path
     assert "err" in done.stderr
 
 
+@pytest.mark.parametrize(("name", "greeting"), [("script.js", "'out'"), ("script.mjs", "'out'"), ("script.ts", "'out' as string")])
+def test_run_knows_the_language_by_the_ending(built_runtime: Runtime, tmp_path: Path, name: str, greeting: str) -> None:
+    script = tmp_path / name
+    script.write_text(f"console.log({greeting});\nprocess.exitCode = 7;\n")
+    done = cellblock("run", script)
+    assert (done.returncode, done.stdout, done.stderr) == (7, "out\n", "")
+
+
 def test_run_wants_a_script_or_code() -> None:
     assert "one of them" in cellblock("run").stderr
 

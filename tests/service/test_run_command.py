@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from cellblock.calls import Call, Image
+from cellblock.calls import Call, Image, RunCode
 from cellblock.run_command import Job, JobFailed, run_job
 from cellblock.settings import Settings
 from service.fake_node import FakeCell, FakeNode, done
 
 
 async def run(tmp_path: Path, node: FakeNode, code: str = "code", **job: Any) -> int:
-    described = {"uploads": (), "patterns": (), "directory": tmp_path} | job
+    described = {"language": "python", "uploads": (), "patterns": (), "directory": tmp_path} | job
     status = await run_job(Job(code=code, **described), node, Settings(data_dir=tmp_path, cache_dir=tmp_path))
     assert node.is_closed
     assert node.open_cells == set()
@@ -38,6 +38,13 @@ async def test_exit_status_and_both_streams_are_the_code_s(tmp_path: Path, capfd
     ends_with(node, done("out\n", stderr="err\n", exit_code=3))
     assert await run(tmp_path, node) == 3
     assert capfd.readouterr() == ("out\n", "err\n")
+
+
+async def test_code_runs_in_its_language_on_the_default_runtime(tmp_path: Path) -> None:
+    node = FakeNode()
+    ends_with(node, done())
+    await run(tmp_path, node, language="typescript")
+    assert [(call.language, call.runtime) for call in node.cells[0].calls if isinstance(call, RunCode)] == [("typescript", "nodejs")]
 
 
 async def test_time_out_ends_with_124(tmp_path: Path) -> None:

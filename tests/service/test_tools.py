@@ -114,11 +114,23 @@ async def test_code_of_100_kb_runs_and_one_byte_more_is_refused(session: Session
     assert "102400" in error["Error"]["Message"]
 
 
-async def test_language_without_a_kernel_is_named(session: Session) -> None:
-    error = await session.refused("executeCode", language="javascript", code="1")
-    assert error["Error"]["Code"] == "ValidationException"
-    assert "javascript" in error["Error"]["Message"]
-    assert "python" in error["Error"]["Message"]
+@pytest.mark.parametrize(("language", "runtime"), [("javascript", "nodejs"), ("typescript", "nodejs"), ("python", "python")])
+async def test_language_has_a_default_runtime(session: Session, language: str, runtime: str) -> None:
+    await session.invoke("executeCode", language=language, code="1")
+    (call,) = session.cell.calls
+    assert (call.language, call.runtime) == (language, runtime)
+
+
+async def test_runtime_is_chosen_by_the_call(session: Session) -> None:
+    await session.invoke("executeCode", language="typescript", code="1", runtime="deno")
+    (call,) = session.cell.calls
+    assert (call.language, call.runtime) == ("typescript", "deno")
+
+
+@pytest.mark.parametrize(("language", "runtime"), [("python", "deno"), ("python", "nodejs"), ("javascript", "python")])
+async def test_refusal_names_language_and_runtime(session: Session, language: str, runtime: str) -> None:
+    message = (await session.refused("executeCode", language=language, code="1", runtime=runtime))["Error"]["Message"]
+    assert f"runtime {runtime} does not run {language}" in message
 
 
 async def test_runtime_of_another_language_is_refused(session: Session) -> None:

@@ -2,42 +2,51 @@
 // Started as: deno run deno.mjs PARSER WORKSPACE, with the connection to the agent as descriptor 3.
 
 import inspector from "node:inspector";
-import process from "node:process";
+import { clearImmediate, clearTimeout, setImmediate, setTimeout } from "node:timers";
 
 import { serve } from "./javascript/kernel.mjs";
 
+const { Math } = globalThis; // the user's code may give this name another meaning
 const { eventLoopHasMoreWork } = Deno[Deno.internal].core;
 const LONGEST_WAIT_MS = 10;
 
-/** An inspector that has a client keeps Deno's event loop alive, and with it the `beforeExit` that Node sends. So look. */
+/** Tells when nothing is left to do. Deno must not notice by itself: it would wait for the inspector's clients and run nothing more. */
 class Drain {
-  #onDrained = null;
+  #control;
+  #onDrained;
   #timer = null;
+  #turn = null;
 
-  watch(onDrained) {
+  constructor(control, onDrained) {
+    this.#control = control;
     this.#onDrained = onDrained;
   }
 
-  begin() {
-    this.#lookIn(1);
+  watch() {
+    this.rest();
+    this.#lookAfter(0);
   }
 
-  soon() {
+  rest() {
     clearTimeout(this.#timer);
-    this.#lookIn(0);
+    clearImmediate(this.#turn);
   }
 
-  end() {
-    clearTimeout(this.#timer);
+  #lookAfter(milliseconds) {
+    const look = () => {
+      if (this.#isBusy()) this.#lookAfter(Math.min(LONGEST_WAIT_MS, 1 + 2 * milliseconds));
+      else this.#onDrained();
+    };
+    const lookNextTurn = () => (this.#turn = setImmediate(look)); // in a timer's own turn the timer still counts
+    if (milliseconds === 0) lookNextTurn();
+    else this.#timer = setTimeout(lookNextTurn, milliseconds);
   }
 
-  #lookIn(milliseconds) {
-    this.#timer = setTimeout(() => {
-      this.#lookIn(Math.min(LONGEST_WAIT_MS, 1 + 2 * milliseconds));
-      if (globalThis.DBG) Deno.stderr.writeSync(new TextEncoder().encode([performance.now()|0, eventLoopHasMoreWork(),process.getActiveResourcesInfo()]+"\n"));
-      if (!eventLoopHasMoreWork()) this.#onDrained();
-    }, milliseconds);
-    this.#timer.unref();
+  #isBusy() {
+    this.#control.unref();
+    const isBusy = eventLoopHasMoreWork();
+    this.#control.ref();
+    return isBusy;
   }
 }
 
@@ -46,4 +55,5 @@ Object.defineProperty(Deno, "args", { value: [], enumerable: true, configurable:
 
 // Deno's inspector speaks to another thread through a socket only; nothing outside the cell reaches its loopback.
 inspector.open(0, "127.0.0.1");
-serve({ parser, workspace, inspectorUrl: inspector.url(), drain: new Drain() });
+const unsettled = { text: "error: Top-level await promise never resolved", exitCode: 1 };
+serve({ parser, workspace, runtime: { inspectorUrl: inspector.url(), Drain, unsettled } });

@@ -5,8 +5,29 @@ import process from "node:process";
 
 import { serve } from "./javascript/kernel.mjs";
 
+/** Tells when nothing is left to do: Node says so itself, as long as the control thread does not count. */
+class Drain {
+  #control;
+
+  constructor(control, onDrained) {
+    this.#control = control;
+    process.on("beforeExit", () => {
+      control.ref();
+      onDrained();
+    });
+  }
+
+  watch() {
+    this.#control.unref();
+  }
+
+  rest() {
+    this.#control.ref();
+  }
+}
+
 // Otherwise what is written to a full pipe waits in memory, and is lost when the code calls process.exit().
 for (const stream of [process.stdout, process.stderr]) stream._handle?.setBlocking?.(true);
 
-const drain = { watch: (onDrained) => process.on("beforeExit", onDrained), begin() {}, soon() {}, end() {} };
-serve({ parser: process.argv[2], workspace: process.argv[3], inspectorUrl: null, drain });
+const unsettled = { text: "Warning: Detected unsettled top-level await", exitCode: 13 };
+serve({ parser: process.argv[2], workspace: process.argv[3], runtime: { inspectorUrl: null, Drain, unsettled } });

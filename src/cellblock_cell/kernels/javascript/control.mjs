@@ -16,6 +16,7 @@ const STOP_MS = 150; // from one attempt to stop the code to the next; the agent
 
 let run = null;
 let count = 0;
+let whenWell = null;
 
 const { parse } = await import(workerData.parser);
 await once(parentPort, "message"); // the main thread has made its kernel
@@ -33,8 +34,9 @@ connection.on("data", (data) => {
 for (const event of ["error", "end"]) connection.on(event, () => process.kill(process.pid, "SIGKILL")); // the agent is gone
 connection.write(encode(Kind.HELLO));
 
-function told({ isClosing, isIdle, isStopping, end }) {
-  if (isClosing) close();
+function told({ isClosing, isWell, isIdle, isStopping, end }) {
+  if (isClosing) leave();
+  else if (isWell) whenWell?.();
   else if (run === null) return;
   else if (isIdle) checkUnsettled(run);
   else if (isStopping) run.isStopping = true;
@@ -43,7 +45,7 @@ function told({ isClosing, isIdle, isStopping, end }) {
 
 async function begin({ call, meta: { code, language } }) {
   count += 1;
-  const current = { call, isEvaluated: false, isStopping: false, isStubborn: false };
+  const current = { call, isEvaluated: false, isStopped: false, isStopping: false, isStubborn: false, isTerminated: false };
   run = current;
   const program = prepare({ code, language, name: scriptName(count, language), parse });
   parentPort.postMessage({ begin: program });
@@ -56,38 +58,56 @@ async function begin({ call, meta: { code, language } }) {
   post("Runtime.releaseObjectGroup", { objectGroup: "run" });
 }
 
-/** Show the main thread what its code threw. Text that V8 refused never ran; its error has no stack that could tell where. */
-async function fail({ name, code }, { exception, lineNumber, columnNumber }) {
-  const { className, description, objectId, unserializableValue, value } = exception;
-  if (className === "SyntaxError" && !/\n\s+at /.test(description)) {
-    const message = description.replace(/^SyntaxError: /, "");
-    parentPort.postMessage({ refuse: { name, code, line: lineNumber + 1, column: columnNumber + 1, message } });
-    return;
-  }
-  const thrown = objectId ? { objectId } : unserializableValue ? { unserializableValue } : { value };
-  const functionDeclaration = "function (thrown) { this.failed(thrown); }";
-  await post("Runtime.callFunctionOn", { functionDeclaration, objectId: kernel.objectId, arguments: [thrown], silent: true });
+function leave() {
+  close();
+  Atomics.store(workerData.isClosed, 0, 1);
+  Atomics.notify(workerData.isClosed, 0);
 }
 
-/** The main thread has nothing left to do and its evaluation has not come back: the answer may be on its way. */
+/** Show the main thread what its code threw, or why and where V8 refused the text: it knows which of the two. */
+async function fail({ name, code }, { exception, lineNumber, columnNumber }) {
+  const { objectId, unserializableValue, value } = exception;
+  const thrown = objectId ? { objectId } : unserializableValue ? { unserializableValue } : { value };
+  const place = { name, code, line: lineNumber + 1, column: columnNumber + 1 };
+  const functionDeclaration = "function (thrown, place) { this.threw(thrown, place); }";
+  await post("Runtime.callFunctionOn", { functionDeclaration, objectId: kernel.objectId, arguments: [thrown, { value: place }], silent: true });
+}
+
+/** The main thread has nothing left to do but waits for something: ask whether its evaluation's end is on the way. */
 async function checkUnsettled(idle) {
   await post("Runtime.evaluate", { expression: "0" });
-  if (run === idle && !idle.isEvaluated) parentPort.postMessage({ unsettled: true });
+  if (run !== idle) return;
+  parentPort.postMessage(idle.isStopped ? { interrupt: true } : { unsettled: { isEvaluated: idle.isEvaluated } });
 }
 
-/** Ask the main thread to abandon the run. When it is too busy to hear, or its work goes on, end what it executes and ask again. */
+/**
+ * Ask the main thread to abandon the run. When it is too busy to hear, end what it executes and ask again; also when it has
+ * heard and its work goes on, but not in Deno, where between two turns this would hit the runtime and not the code.
+ */
 function stop(current) {
+  current.isStopped = true;
   parentPort.postMessage({ interrupt: true });
   setTimeout(() => {
     if (run !== current) return;
-    if (!current.isStopping || current.isStubborn) post("Runtime.terminateExecution", {});
+    if (!current.isStopping || (current.isStubborn && workerData.inspectorUrl === null)) terminate(current);
     current.isStubborn = current.isStopping;
     stop(current);
   }, STOP_MS);
 }
 
-function finish(exitCode) {
-  const { call } = run;
+function terminate(current) {
+  current.isTerminated = true;
+  post("Runtime.terminateExecution", {});
+}
+
+/** What was terminated may have been a part of the runtime: the agent kills a kernel that does not show that it is well. */
+async function finish(exitCode) {
+  const { call, isTerminated } = run;
   run = null;
+  if (isTerminated) {
+    await post("Runtime.evaluate", { expression: "0" });
+    parentPort.postMessage({ areYouWell: true });
+    await new Promise((resolve) => (whenWell = resolve));
+  }
   connection.write(encode(Kind.RESULT, call, { exit_code: exitCode }));
 }

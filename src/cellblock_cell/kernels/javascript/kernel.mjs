@@ -5,29 +5,36 @@ import { createHook } from "node:async_hooks";
 import { EventEmitter } from "node:events";
 import net from "node:net";
 import process from "node:process";
+import { clearImmediate, clearTimeout, setImmediate } from "node:timers";
 import { inspect, types } from "node:util";
 import { Worker } from "node:worker_threads";
 
 import * as modules from "./modules.mjs";
 import * as stacks from "./stacks.mjs";
 
-const UNSETTLED = 13; // Node's exit status for a top-level await that nothing can settle
+const { Error, Math, Number, Promise } = globalThis; // the user's code may give these names another meaning
+const CLOSE_MS = 200; // of a control thread that is well, more than enough
 
 /**
- * Serve the agent for as long as this process lives. `drain` tells, between `begin` and `end`, when the event loop
- * has nothing left to do, and looks at once after `soon`.
+ * Serve the agent for as long as this process lives. A runtime's Drain tells, from `watch` to `rest`, that nothing is left
+ * to do; its `unsettled` is what it says of a top-level await that nothing can settle.
  */
-export function serve({ parser, workspace, inspectorUrl, drain }) {
-  const control = new Worker(new URL("./control.mjs", import.meta.url), { workerData: { parser, inspectorUrl }, execArgv: [] });
-  const kernel = new Kernel(control, drain, modules.install(workspace));
-  modules.define({ __cellblock: kernel });
+export function serve({ parser, workspace, runtime }) {
+  const { inspectorUrl } = runtime;
+  const isClosed = new Int32Array(new SharedArrayBuffer(4));
+  const control = new Worker(new URL("./control.mjs", import.meta.url), { workerData: { parser, inspectorUrl, isClosed } });
+  const kernel = new Kernel(control, runtime, modules.install(workspace));
+  Object.defineProperty(globalThis, "__cellblock", { value: kernel }); // for good: without it nothing runs
   stacks.install();
   keepServersInBackground();
   process.on("uncaughtException", (error) => {
-    if (process.listenerCount("uncaughtException") === 1) kernel.failed(error);
+    if (usersHandlers() === 0) kernel.failed(error);
   });
   process.on("SIGINT", () => {}); // is for the programs that the code started; the kernel is told by a frame
-  process.on("exit", () => control.postMessage({ isClosing: true })); // Deno waits for its inspector's clients
+  process.on("exit", () => {
+    control.postMessage({ isClosing: true }); // both runtimes would wait for the inspector's client, and Node say so
+    Atomics.wait(isClosed, 0, 0, CLOSE_MS);
+  });
   control.on("error", (error) => {
     process.stderr.write(`${inspect(error)}\n`);
     process.exit(70);
@@ -37,19 +44,21 @@ export function serve({ parser, workspace, inspectorUrl, drain }) {
 
 class Kernel {
   #control;
+  #runtime;
   #drain;
   #load;
   #run = null;
   #value = undefined;
   #go = null;
+  #early = null;
   #timers = new Timers();
   #write = { stdout: process.stdout.write.bind(process.stdout), stderr: process.stderr.write.bind(process.stderr) };
 
-  constructor(control, drain, load) {
+  constructor(control, runtime, load) {
     this.#control = control;
-    this.#drain = drain;
+    this.#runtime = runtime;
+    this.#drain = new runtime.Drain(control, () => this.#drained());
     this.#load = load;
-    drain.watch(() => this.#drained());
     control.on("message", (message) => this.#told(message));
   }
 
@@ -78,8 +87,7 @@ class Kernel {
     this.#value = undefined;
     if (run === null || run.isSettled) return;
     run.isSettled = true;
-    this.#control.unref();
-    this.#drain.soon();
+    this.#drain.watch();
     if (!types.isPromise(value)) {
       this.#show(value);
       return;
@@ -88,27 +96,38 @@ class Kernel {
     value.then((result) => run === this.#run && this.#show(result), (error) => run === this.#run && this.failed(error));
   }
 
+  /** The evaluation threw, or V8 refused the text, at this place. May come before the message that begins the run. */
+  threw(error, place) {
+    if (this.#run === null) this.#early = { error, place };
+    else if (!this.#run.hasBegun) this.#refuse({ ...place, ...stacks.userPlace(place.name, place.line, place.column) }, error.message);
+    else if (usersHandlers() === 0) this.failed(error);
+    else this.#handledByUser(error);
+  }
+
   /** The code threw, in the text itself or later. Between two calls nobody is there to be told. */
   failed(error) {
     if (this.#run !== null) this.#fail(`Uncaught ${shown(error)}\n`);
   }
 
-  #told({ begin, refuse, settled, interrupt, unsettled }) {
+  #told({ begin, areYouWell, settled, interrupt, unsettled }) {
     if (begin) this.#begin(begin);
+    else if (areYouWell) this.#control.postMessage({ isWell: true });
     else if (this.#run === null) return;
-    else if (refuse) this.#refuse({ ...refuse, ...stacks.userPlace(refuse.name, refuse.line, refuse.column) }, refuse.message);
     else if (settled) this.settled();
     else if (interrupt) this.#interrupted();
-    else if (unsettled) this.#fail("Warning: Detected unsettled top-level await\n", UNSETTLED);
+    else if (unsettled) this.#unsettled(unsettled.isEvaluated);
   }
 
   #begin(program) {
     process.exitCode = undefined;
     this.#timers.forget();
-    this.#run = { isSettled: false, isInterrupted: false, pending: null };
+    this.#run = { hasBegun: false, isSettled: false, isInterrupted: false, pending: null };
     stacks.keepPositions(program.name, program);
     if (program.refusal) this.#refuse({ ...program, ...program.refusal.place }, program.refusal.message);
     else this.#goWhenTold();
+    const early = this.#early;
+    this.#early = null;
+    if (early?.place.name === program.name) this.threw(early.error, early.place);
   }
 
   /** The control thread's message and its evaluation come by different ways, in any order. */
@@ -116,20 +135,34 @@ class Kernel {
     if (this.#run === null || this.#go === null) return;
     const go = this.#go;
     this.#go = null;
+    this.#run.hasBegun = true;
     setImmediate(() => {
-      this.#control.unref();
-      this.#drain.begin();
+      this.#drain.watch();
       go();
     });
   }
 
-  /** Nothing is left to do: the run is over, or its evaluation can never end, or the news of its end is on the way. */
+  #handledByUser(error) {
+    process.emit("uncaughtException", error, "uncaughtException");
+    this.settled();
+  }
+
+  /** Nothing is left to do: the run is over, or it can never end, or the news of its end or of a time-out are on the way. */
   #drained() {
-    this.#control.ref();
     if (this.#run === null) return;
-    if (this.#run.isSettled && this.#run.pending) this.#write.stdout(`${shown(this.#run.pending)}\n`);
-    if (this.#run.isSettled || this.#run.isInterrupted) this.#end(process.exitCode ?? 0);
+    const { isSettled, isInterrupted, pending } = this.#run;
+    if (isInterrupted || (isSettled && !pending)) this.#end(process.exitCode ?? 0);
     else this.#control.postMessage({ isIdle: true });
+  }
+
+  /** Nobody is going to settle what the run waits for. */
+  #unsettled(isEvaluated) {
+    if (this.#run.pending) {
+      this.#write.stdout(`${shown(this.#run.pending)}\n`);
+      this.#end(process.exitCode ?? 0);
+    } else if (!isEvaluated) {
+      this.#fail(`${this.#runtime.unsettled.text}\n`, this.#runtime.unsettled.exitCode);
+    }
   }
 
   #show(value) {
@@ -154,6 +187,7 @@ class Kernel {
     if (this.#run === null) return;
     this.#run.isInterrupted = true;
     this.#abandonWork();
+    this.#drain.watch(); // its timer was among those that are abandoned
     this.#control.postMessage({ stopping: true });
   }
 
@@ -167,8 +201,7 @@ class Kernel {
 
   #end(exitCode) {
     this.#run = null;
-    this.#control.ref(); // waits for the next call
-    this.#drain.end();
+    this.#drain.rest();
     this.#control.postMessage({ end: Number(exitCode) & 0xff });
   }
 }
@@ -213,6 +246,11 @@ function keepServersInBackground() {
     this.on("connection", (socket) => socket.unref());
     return this.unref();
   };
+}
+
+/** Besides the kernel's own. */
+function usersHandlers() {
+  return process.listenerCount("uncaughtException") - 1;
 }
 
 function isStandard(socket) {

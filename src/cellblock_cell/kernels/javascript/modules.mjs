@@ -3,8 +3,10 @@
 import { createRequire, Module } from "node:module";
 import path from "node:path";
 import process from "node:process";
-import { pathToFileURL } from "node:url";
+import { pathToFileURL, URL } from "node:url";
 import vm from "node:vm";
+
+const { Error, Object, SyntaxError } = globalThis; // the user's code may give these names another meaning
 
 /** Make the session look like a module that lies in the workspace and was started as the program; its loader. */
 export function install(workspace) {

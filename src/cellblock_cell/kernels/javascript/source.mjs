@@ -5,6 +5,13 @@ import { stripTypeScriptTypes } from "node:module";
 
 const HELPERS = { import: "_load_", "import.meta": "import_meta" }; // as long as what they stand for
 const SHOW = "__cellblock.value(";
+const SYNTAX = {
+  ecmaVersion: "latest",
+  locations: true,
+  sourceType: "script", // modules are strict, and code that is typed in need not be
+  allowAwaitOutsideFunction: true,
+  allowImportExportEverywhere: true,
+};
 const NO_DECORATORS = "Decorators are not supported here: neither V8 nor the type transformer knows them";
 const NO_JSX = "JSX is not supported here: call the element functions, for example React.createElement, or compile the file first";
 
@@ -22,11 +29,12 @@ class BadSource extends Error {
  */
 export function prepare({ code, language, name, parse }) {
   try {
-    const { text, map } = language === "typescript" ? withoutTypes(code) : { text: code, map: null };
+    const { text, map } = language === "typescript" ? withoutTypes(code, parse) : { text: code, map: null };
     const tree = understood(text.replace(/^#!/, "//"), parse);
     const { prelude, body } = withoutModuleSyntax(tree, { name, language });
     const { shown, shift } = withValueShown(body, tree);
-    const expression = `await __cellblock.begun(); ${prelude}\n${shown}\n__cellblock.settled();\n//# sourceURL=${name}`;
+    const strict = isStrict(tree.program) ? '"use strict"; ' : "";
+    const expression = `${strict}await __cellblock.begun(); ${prelude}\n${shown}\n__cellblock.settled();\n//# sourceURL=${name}`;
     return { name, code, expression, map, shift };
   } catch (error) {
     if (!(error instanceof BadSource)) throw error;
@@ -34,11 +42,13 @@ export function prepare({ code, language, name, parse }) {
   }
 }
 
-function withoutTypes(code) {
+function withoutTypes(code, parse) {
   try {
-    return { text: stripTypeScriptTypes(code), map: null }; // blanks the types out: every position stays
+    const text = stripTypeScriptTypes(code); // blanks the types out: every position stays
+    parse(text, SYNTAX);
+    return { text, map: null };
   } catch {
-    // enums, namespaces and parameter properties need new code
+    // enums, namespaces, parameter properties and the like need new code
   }
   try {
     const [text, map] = stripTypeScriptTypes(withImportsUsed(code), { mode: "transform", sourceMap: true }).split(
@@ -63,7 +73,7 @@ function withImportsUsed(code) {
 /** Node tells the place in the stack, Deno in the message. */
 function typeError(code, error) {
   const inDeno = /at \S*:(\d+):(\d+)\s*$/.exec(error.message);
-  const inNode = /^[^\n]*:(\d+)\n[^\n]*\n( *)\^/.exec(error.stack);
+  const inNode = /^[^\n]*:(\d+)\n[^]*?\n( *)\^+\n/.exec(error.stack);
   const [line, column] = inDeno ? [+inDeno[1], +inDeno[2]] : inNode ? [+inNode[1], inNode[2].length + 1] : [];
   const place = line ? { line, column } : null;
   const message = error.message.replace(/^SyntaxError: /, "").split(/\n| at \S*:\d+:\d+\s*$/)[0];
@@ -72,29 +82,26 @@ function typeError(code, error) {
 
 /** The text and its syntax tree; text that the parser refuses has an empty tree, and V8 words the error. Throws BadSource. */
 function understood(text, parse) {
-  const options = {
-    ecmaVersion: "latest",
-    locations: true,
-    sourceType: "script", // modules are strict, and code that is typed in need not be
-    allowAwaitOutsideFunction: true,
-    allowImportExportEverywhere: true,
-  };
   if (/^\s*\{/.test(text) && !/;\s*$/.test(text)) {
     const plain = `(${text}\n)`; // an object literal, as in every JavaScript prompt, before it is a block
     try {
-      return { plain, program: parse(plain, options), lead: 1 };
+      return { plain, program: parse(plain, SYNTAX), lead: 1 };
     } catch {
       // it is a block
     }
   }
   try {
-    return { plain: text, program: parse(text, options), lead: 0 };
+    return { plain: text, program: parse(text, SYNTAX), lead: 0 };
   } catch (error) {
     const place = { line: error.loc.line, column: error.loc.column + 1 };
     if (text[error.pos] === "@") throw new BadSource(NO_DECORATORS, place);
     if (looksLikeJsx(text)) throw new BadSource(NO_JSX, place);
     return { plain: text, program: { type: "Program", body: [] }, lead: 0 };
   }
+}
+
+function isStrict({ body }) {
+  return body.some(({ directive, type }) => directive === "use strict" || /^(Im|Ex)port.*Declaration$/.test(type));
 }
 
 function looksLikeJsx(code) {
@@ -111,7 +118,8 @@ function withoutModuleSyntax({ plain: text, program }, script) {
       prelude.push(...imported(node, script));
       blank(node.start, node.end);
     } else if (node.type === "ExportDefaultDeclaration") {
-      edits.push([node.start, node.start + "export default".length, "0,            "]); // functions need no name there
+      if (node.declaration.id && node.declaration.type.endsWith("Declaration")) blank(node.start, node.declaration.start);
+      else edits.push([node.start, node.start + "export default".length, "0,            "]); // functions need no name there
     } else if (node.type === "ExportNamedDeclaration" || node.type === "ExportAllDeclaration") {
       if (node.source) prelude.push(`await _load_(${JSON.stringify(node.source.value)});`);
       blank(node.start, node.declaration ? node.declaration.start : node.end);

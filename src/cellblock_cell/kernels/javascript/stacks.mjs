@@ -2,6 +2,7 @@
 
 import { SourceMap } from "node:module";
 
+const { Error, JSON, Math, Number, String } = globalThis; // the user's code may give these names another meaning
 const PLACE = /(call-\d+\.[jt]s):(\d+):(\d+)/g;
 const OWN = new URL("..", import.meta.url).href;
 const positions = new Map();

@@ -1,0 +1,2 @@
+console.log(a, b, c, d(), new E().f);
+b += 10;

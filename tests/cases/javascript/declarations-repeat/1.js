@@ -1,0 +1,4 @@
+const a = 1;
+let b = 2;
+class C {}
+function f() {}

@@ -1,0 +1,2 @@
+const load = (name) => import(name);
+(await load("node:os")).EOL

@@ -1,0 +1,3 @@
+const before = 1;
+missing();
+const after = 2;

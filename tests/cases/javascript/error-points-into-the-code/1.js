@@ -1,0 +1,9 @@
+function inner() {
+  throw new RangeError("too far");
+}
+
+function outer() {
+  inner();
+}
+
+outer();

@@ -1,0 +1,4 @@
+function f() {
+  return new Error("made").stack;
+}
+console.log(f());

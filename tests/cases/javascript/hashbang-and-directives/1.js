@@ -1,0 +1,7 @@
+#!/usr/bin/env node
+"use strict";
+try {
+  undeclared = 1;
+} catch (error) {
+  console.log(error.name);
+}

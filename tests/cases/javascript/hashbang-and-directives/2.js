@@ -1,0 +1,1 @@
+sloppy = 010; sloppy

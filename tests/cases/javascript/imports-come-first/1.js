@@ -1,0 +1,2 @@
+console.log(join("a", "b"));
+import { join } from "node:path";

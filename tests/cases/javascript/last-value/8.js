@@ -1,0 +1,1 @@
+new Map([["k", new Set([1n])]])

@@ -1,0 +1,1 @@
+{ let inner = 1; console.log(inner); }

@@ -1,0 +1,2 @@
+function main() { console.log("as the program"); }
+if (require.main === module) main();

@@ -1,0 +1,1 @@
+typeof __dirname + process.argv.length

@@ -1,0 +1,2 @@
+Promise.reject(new TypeError("unhandled"));
+1;

@@ -1,0 +1,3 @@
+const path = require("path");
+const { readFileSync } = require("node:fs");
+path.join("a", "..", "b") + typeof readFileSync

@@ -1,0 +1,1 @@
+path.basename("/x/y.txt")

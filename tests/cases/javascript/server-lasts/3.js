@@ -1,0 +1,2 @@
+server.close();
+server.listening

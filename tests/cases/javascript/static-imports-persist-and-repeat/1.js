@@ -1,0 +1,2 @@
+import fs, { existsSync } from "node:fs";
+import * as os from "node:os";

@@ -1,0 +1,2 @@
+console.log("grüße 世界 🎉", "🎉".length, [..."🎉"].length);
+"ключ"

@@ -1,0 +1,1 @@
+(await import("./lib/add.mjs")).default(5, 6)

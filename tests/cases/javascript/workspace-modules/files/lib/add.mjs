@@ -1,0 +1,2 @@
+export const names = ["add"];
+export default (a, b) => a + b;

@@ -1,0 +1,3 @@
+const greet = require("greeter");
+import { shout } from "shouter";
+console.log(greet("Ann"), shout("hey"));

@@ -1,0 +1,3 @@
+a = 1
+def f(x):
+    return x + a

@@ -1,0 +1,3 @@
+function logged(target: unknown) {}
+@logged
+class A {}

@@ -1,0 +1,2 @@
+enum Color { Black }
+Color.Black

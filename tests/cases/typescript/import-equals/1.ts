@@ -1,0 +1,2 @@
+import path = require("node:path");
+path.extname("a.ts")

@@ -1,0 +1,2 @@
+const { total: again } = await import("./sum.ts");
+again([4])

@@ -1,0 +1,2 @@
+class Shape { constructor(public sides: number) {} }
+export default { ...new Shape(4) };

@@ -1,0 +1,2 @@
+const again: User = { ...user, age: 3 };
+again.age

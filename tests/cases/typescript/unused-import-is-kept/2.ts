@@ -1,0 +1,1 @@
+join("a", "b") + typeof os.cpus

@@ -1,0 +1,1 @@
+console.log("enough"); setTimeout(() => console.log("never"), 10_000); process.exit(0);

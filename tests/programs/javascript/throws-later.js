@@ -1,0 +1,1 @@
+setTimeout(() => { throw new Error("late"); }, 2); setTimeout(() => console.log("never"), 100); console.log("now");

@@ -1,0 +1,3 @@
+const code: number = 4;
+console.log("leaving");
+process.exit(code);

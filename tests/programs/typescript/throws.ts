@@ -1,0 +1,3 @@
+enum Code { Bad = 2 }
+console.log(Code.Bad);
+throw new TypeError("typed");
