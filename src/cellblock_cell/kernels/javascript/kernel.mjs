@@ -188,7 +188,7 @@ class Kernel {
     this.#run.isInterrupted = true;
     this.#abandonWork();
     this.#drain.watch(); // its timer was among those that are abandoned
-    this.#control.postMessage({ stopping: true });
+    this.#control.postMessage({ isStopping: true });
   }
 
   #abandonWork() {
