@@ -1,1 +1,1 @@
-process.on("uncaughtException", (error) => console.log("handled", error.message)); setTimeout(() => console.log("goes on"), 5); throw new Error("mine");
+process.on("uncaughtException", (error) => { console.log("handled", error.message); setTimeout(() => console.log("goes on"), 5); }); throw new Error("mine");
