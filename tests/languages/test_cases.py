@@ -13,8 +13,8 @@ def test_case(cell: BenchCell, case: Case) -> None:
     fill(cell, case.files)
     for number, step in enumerate(case.steps):
         done = run(cell, Program(step.code, case.language, case.runtime), clear_context=number == 0)
-        assert (done.stdout.decode(), done.stderr.decode()) == (step.stdout, step.stderr)
-        assert (done.exit_code, done.outcome, done.note) == (step.exit_code, "done", "")
+        how = (done.exit_code, done.outcome, done.note)
+        assert (done.stdout.decode(), done.stderr.decode(), how) == (step.stdout, step.stderr, (step.exit_code, "done", ""))
 
 
 def test_there_are_cases_of_every_language() -> None:

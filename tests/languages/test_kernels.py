@@ -199,3 +199,13 @@ def test_kernel_outlives_what_code_does_to_the_globals(cell: BenchCell, runtime:
     assert javascript(cell, runtime, "class Number {}; 1 + 1").stdout == b"2\n"
     assert javascript(cell, runtime, "missing").stderr == b"Uncaught ReferenceError: missing is not defined\n    at call-4.js:1:1\n"
     assert javascript(cell, runtime, "typeof require", clear_context=True).stdout == b"'function'\n"
+
+
+def test_thrown_errors_of_a_busy_cell_are_told_every_time(cell: BenchCell, runtime: str) -> None:
+    """The inspector tells the kernel of an error wherever its thread is at that moment, in the kernel's own work too."""
+    handled = "setTimeout(() => console.log('goes on'), 1);"
+    javascript(cell, runtime, f"process.on('uncaughtException', () => {{ {handled} }});")
+    busy = cell.begin_command("for worker in 1 2 3; do (while :; do :; done) & done; wait")
+    for _ in range(80):
+        assert javascript(cell, runtime, "throw new Error('mine');", timeout_seconds=5).stdout == b"goes on\n"
+    busy.cancel()

@@ -96,8 +96,13 @@ class Kernel {
     value.then((result) => run === this.#run && this.#show(result), (error) => run === this.#run && this.failed(error));
   }
 
-  /** The evaluation threw, or V8 refused the text, at this place. May come before the message that begins the run. */
+  /** The evaluation threw, or V8 refused the text. The inspector may call this between any two steps of other code: wait for a turn. */
   threw(error, place) {
+    setImmediate(() => this.#threw(error, place));
+  }
+
+  /** At this place. May come before the message that begins the run. */
+  #threw(error, place) {
     if (this.#run === null) this.#early = { error, place };
     else if (!this.#run.hasBegun) this.#refuse({ ...place, ...stacks.userPlace(place.name, place.line, place.column) }, error.message);
     else if (usersHandlers() === 0) this.failed(error);
@@ -127,7 +132,7 @@ class Kernel {
     else this.#goWhenTold();
     const early = this.#early;
     this.#early = null;
-    if (early?.place.name === program.name) this.threw(early.error, early.place);
+    if (early?.place.name === program.name) this.#threw(early.error, early.place);
   }
 
   /** The control thread's message and its evaluation come by different ways, in any order. */
