@@ -10,10 +10,12 @@ from cellblock_cell.children import End
 from cellblock_cell.images import Images
 from cellblock_cell.kernel import Kernel, Launch, is_result
 from cellblock_cell.link import Frame, Kind, LinkError, Meta
+from cellblock_cell.loop import Timer
 from cellblock_cell.output import Stream
 from cellblock_cell.run import Outcome, Run, Stop
 from cellblock_cell.workbench import Workbench
 
+_GATHER_SECONDS = 0.002  # what a short run prints leaves together with its result
 _LEFT = End(0)  # process.exit(): the code is done, and nothing went wrong
 _LOST = "The variables are lost, files are kept; the next call starts afresh."
 
@@ -28,6 +30,7 @@ class CodeRuns:
         self._current: Run | None = None
         self._images = Images(bench.link, 0)
         self._kernel: Kernel | None = None
+        self._gathering: Timer | None = None
         self._on_ready: Callable[[], None] | None = None
         self._note = ""
 
@@ -68,6 +71,7 @@ class CodeRuns:
             self._discard_kernel()
         kernel = self._kernel = self._kernel or self._start_kernel_for_call()
         kernel.pipes.drain()  # what was printed since the last call
+        self._gather(kernel)
         self._current = run
         self._images = Images(self._bench.link, run.call.number)
         run.start(Stop(ask=lambda: self._interrupt(kernel, run), force=kernel.kill))
@@ -77,6 +81,11 @@ class CodeRuns:
         except LinkError as error:
             kernel.feeds_nothing(self._bench.link)
             raise ToolError("bad_call", "the code is too long for one call") from error
+
+    def _gather(self, kernel: Kernel) -> None:
+        """A long run's output goes out as it comes."""
+        kernel.pipes.hold(True)
+        self._gathering = self._bench.loop.call_after(_GATHER_SECONDS, lambda: kernel.pipes.hold(False))
 
     def _start_kernel_for_call(self) -> Kernel:
         try:
@@ -141,13 +150,20 @@ class CodeRuns:
             self._kernel.kill(f"it sent {what}")
 
     def _end(self, run: Run, exit_code: int) -> None:
-        if self._kernel is not None:
-            self._kernel.pipes.drain()
-            self._kernel.feeds_nothing(self._bench.link)
-        self._current = None
-        notes, self._note = " ".join(filter(None, (self._note, self._images.note))), ""
-        run.finish(exit_code, note=notes)
+        with self._bench.link.together():
+            if self._kernel is not None:
+                self._stop_gathering(self._kernel)
+                self._kernel.feeds_nothing(self._bench.link)
+            self._current = None
+            notes, self._note = " ".join(filter(None, (self._note, self._images.note))), ""
+            run.finish(exit_code, note=notes)
         self._begin_next()
+
+    def _stop_gathering(self, kernel: Kernel) -> None:
+        if self._gathering is not None:
+            self._gathering.cancel()
+        kernel.pipes.drain()
+        kernel.pipes.hold(False)
 
 
 def _program(call: Call) -> Meta:

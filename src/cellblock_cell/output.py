@@ -42,17 +42,24 @@ class PipeReader:
         self._descriptor = descriptor
         self.sink = sink
         self.is_closed = False
-        self.resume()
+        self._is_paused = False
+        self._is_held = False
+        self._watch()
 
     def pause(self) -> None:
         """Read nothing: the writers wait when the pipe is full."""
-        if not self.is_closed:
-            self._loop.unwatch(self._descriptor)
+        self._is_paused = True
+        self._watch()
 
     def resume(self) -> None:
         """Read again."""
-        if not self.is_closed:
-            self._loop.watch(self._descriptor, READ, self._readable)
+        self._is_paused = False
+        self._watch()
+
+    def hold(self, is_held: bool) -> None:
+        """Let what comes wait for `drain`, or no longer; independent of `pause`."""
+        self._is_held = is_held
+        self._watch()
 
     def drain(self) -> None:
         """Read what the pipe holds at this moment; a writer that never stops cannot hold the caller."""
@@ -69,6 +76,14 @@ class PipeReader:
             self._loop.unwatch(self._descriptor)
             self.is_closed = True
             os.close(self._descriptor)
+
+    def _watch(self) -> None:
+        if self.is_closed:
+            return
+        if self._is_paused or self._is_held:
+            self._loop.unwatch(self._descriptor)
+        else:
+            self._loop.watch(self._descriptor, READ, self._readable)
 
     def _readable(self, _events: int) -> None:
         try:
@@ -117,6 +132,11 @@ class OutputPipes:
         for reader in self._readers:
             reader.resume()
 
+    def hold(self, is_held: bool) -> None:
+        """Let what comes wait for `drain`, or no longer; independent of `pause`."""
+        for reader in self._readers:
+            reader.hold(is_held)
+
     def drain(self) -> None:
         """Read what the pipes hold at this moment."""
         for reader in self._readers:
@@ -126,6 +146,7 @@ class OutputPipes:
         """Go on reading, and forget what comes."""
         for reader in self._readers:
             reader.sink = _forget
+        self.hold(False)
         self.resume()
 
     def close(self) -> None:
