@@ -15,6 +15,7 @@ import click
 import uvloop
 
 from cellblock import display, doctor, log_lines, runtime
+from cellblock.aws_models import write_models
 from cellblock.data_directory import DataDirectoryError
 from cellblock.endpoint import NoServer, exports, url
 from cellblock.errors import HostNotReady
@@ -82,7 +83,13 @@ def _say_ready(bound: Address) -> None:
 def env_command(data_dir: Path | None) -> None:
     """Print what a client needs: eval "$(cellblock env)"."""
     settings = _settings(data_dir)
-    click.echo(exports(settings.data_dir, settings.region), nl=False)
+    models = settings.cache_dir / "aws-models"
+    lines = exports(settings.data_dir, region=settings.region, models=models)
+    try:
+        write_models(models)
+    except OSError as error:
+        display.fail(f"cannot write to {models}: {error.strerror}; set CELLBLOCK_CACHE_DIR to a directory of yours")
+    click.echo(lines, nl=False)
 
 
 @commands.group("runtime")

@@ -52,8 +52,8 @@ def read_endpoint(data_dir: Path) -> str:
     return endpoint
 
 
-def exports(data_dir: Path, region: str) -> str:
-    """The `export` lines for a shell. Raises NoServer and DataDirectoryError."""
+def exports(data_dir: Path, *, region: str, models: Path) -> str:
+    """The `export` lines for a shell; `models` is what AWS_DATA_PATH is to name. Raises NoServer and DataDirectoryError."""
     endpoint = read_endpoint(data_dir)
     key = read_credentials(data_dir)
     if key is None:
@@ -67,5 +67,6 @@ def exports(data_dir: Path, region: str) -> str:
         "AWS_SECRET_ACCESS_KEY": key.secret,
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
+        "AWS_DATA_PATH": str(models),
     }
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())

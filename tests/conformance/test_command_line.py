@@ -40,6 +40,7 @@ def test_env_exports_exactly_what_clients_read(server: RunningServer) -> None:
         "AWS_SECRET_ACCESS_KEY",
         "AWS_REGION",
         "AWS_DEFAULT_REGION",
+        "AWS_DATA_PATH",
     }
 
 

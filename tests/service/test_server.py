@@ -114,14 +114,15 @@ async def test_stop_before_ready_ends_the_start(data_dir: Path, tmp_path: Path) 
 async def test_endpoint_is_known_while_the_server_runs(data_dir: Path) -> None:
     async with serving(data_dir) as served:
         assert read_endpoint(data_dir) == served.endpoint
-        lines = exports(data_dir, "eu-west-1").splitlines()
+        lines = exports(data_dir, region="eu-west-1", models=Path("/models")).splitlines()
         assert f"export AWS_ENDPOINT_URL_BEDROCK_AGENTCORE={served.endpoint}" in lines
         assert f"export BEDROCK_AGENTCORE_CP_ENDPOINT={served.endpoint}" in lines
         assert f"export AWS_ACCESS_KEY_ID={served.key.id}" in lines
         assert "export AWS_DEFAULT_REGION=eu-west-1" in lines
-        assert len(lines) == 8
+        assert "export AWS_DATA_PATH=/models" in lines
+        assert len(lines) == 9
     with pytest.raises(NoServer, match="cellblock serve --data-dir"):
-        exports(data_dir, "eu-west-1")
+        exports(data_dir, region="eu-west-1", models=Path("/models"))
 
 
 async def test_endpoint_of_a_killed_server_is_not_believed(data_dir: Path) -> None:
