@@ -143,6 +143,7 @@ def test_pipes_of_background_children_are_bounded(agent: AgentClient) -> None:
 def test_modules_import_without_side_effects(runtime_python: str) -> None:
     code = (
         "import sys, os, signal, threading\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background programs ignore it
         "import cellblock_cell.agent, cellblock_cell.languages\n"
         "assert threading.active_count() == 1\n"
         "assert signal.getsignal(signal.SIGINT) is signal.default_int_handler\n"
