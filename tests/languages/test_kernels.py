@@ -112,7 +112,8 @@ def test_memory_limit_kills_the_kernel_and_not_the_session(bench: Bench, runtime
         small.run("kept = 1")
         done = javascript(small, runtime, "const all = []; for (;;) all.push(Buffer.alloc(8 << 20, 1));", timeout_seconds=60)
         assert done.outcome == "killed"
-        assert done.note == f"The kernel was killed by SIGKILL, most likely because the session's memory was used up. {LOST}"
+        assert done.note.startswith("The session reached its memory limit of 300 MB")
+        assert done.note.endswith(LOST)
         assert javascript(small, runtime, "1 + 1").stdout == b"2\n"
         left = small.run("kept")
         assert (left.stdout, left.stderr, left.note) == (b"1\n", b"", "")
@@ -208,4 +209,14 @@ def test_thrown_errors_of_a_busy_cell_are_told_every_time(cell: BenchCell, runti
     busy = cell.begin_command("for worker in 1 2 3; do (while :; do :; done) & done; wait")
     for _ in range(80):
         assert javascript(cell, runtime, "throw new Error('mine');", timeout_seconds=5).stdout == b"goes on\n"
+    busy.cancel()
+
+
+def test_an_error_right_after_a_call_of_a_busy_cell_is_told(cell: BenchCell, runtime: str) -> None:
+    """The news that the call before is over, and what is cleared up with it, may reach the kernel's control thread after the error."""
+    javascript(cell, runtime, "1", clear_context=True)
+    busy = cell.begin_command("for worker in 1 2 3; do (while :; do :; done) & done; wait")
+    for _ in range(60):
+        javascript(cell, runtime, "const kept = 1;")
+        assert javascript(cell, runtime, "kept = 2;", timeout_seconds=5).stderr.startswith(b"Uncaught TypeError: Assignment to constant")
     busy.cancel()

@@ -124,8 +124,9 @@ class CellShell(InteractiveShell):
         """None."""
 
     def init_user_ns(self) -> None:
-        """Add the ways out."""
+        """Add the ways out, and what multiprocessing looks for in the main module, which `reset` removes."""
         super().init_user_ns()
+        self.user_ns["__spec__"] = None
         self.user_ns["exit"] = self.user_ns["quit"] = Leave(self)
 
     def system(self, cmd: str) -> None:

@@ -2,6 +2,7 @@
 // It stays awake while the user's code keeps the main thread busy, and so can end an endless loop.
 
 import { once } from "node:events";
+import { writeSync } from "node:fs";
 import net from "node:net";
 import process from "node:process";
 import { parentPort, workerData } from "node:worker_threads";
@@ -13,15 +14,17 @@ import { scriptName } from "./stacks.mjs";
 
 const CONNECTION = 3;
 const STOP_MS = 150; // from one attempt to stop the code to the next; the agent kills the kernel after two seconds
+const STUBBORN_MS = 40; // the same on Node, where one attempt in two hits work that has heard of the interrupt and goes on
 
 let run = null;
 let count = 0;
 let whenWell = null;
+let isLeaving = false;
 
 const { parse } = await import(workerData.parser);
 await once(parentPort, "message"); // the main thread has made its kernel
 parentPort.on("message", told); // before anything is awaited: the inspector alone does not keep this thread alive
-const { post, close } = await debuggerOf(workerData.inspectorUrl);
+const { post, close } = await debuggerOf(workerData.inspectorUrl, () => isLeaving || giveUp("The inspector, through which the kernel runs code, was closed."));
 const { result: kernel } = await post("Runtime.evaluate", { expression: "__cellblock" });
 const connection = new net.Socket({ fd: CONNECTION, readable: true, writable: true });
 const decoder = new Decoder();
@@ -31,11 +34,12 @@ connection.on("data", (data) => {
     else if (frame.kind === Kind.CANCEL && frame.call === run?.call) stop(run);
   }
 });
-for (const event of ["error", "end"]) connection.on(event, () => process.kill(process.pid, "SIGKILL")); // the agent is gone
+for (const event of ["error", "end"]) connection.on(event, () => giveUp("The kernel's connection to the session was closed."));
 connection.write(encode(Kind.HELLO));
 
 function told({ isClosing, isWell, isIdle, isStopping, end }) {
   if (isClosing) leave();
+  else if (isLeaving) giveUp("The kernel was about to end, which the code prevented.");
   else if (isWell) whenWell?.();
   else if (run === null) return;
   else if (isIdle) checkUnsettled(run);
@@ -50,27 +54,40 @@ async function begin({ call, meta: { code, language } }) {
   const program = prepare({ code, language, name: scriptName(count, language), parse });
   parentPort.postMessage({ begin: program });
   if (program.refusal) return;
-  const params = { expression: program.expression, replMode: true, awaitPromise: true, objectGroup: "run", silent: true };
+  const objectGroup = program.name; // of this run alone: the news of a run's end may come when the next one has begun
+  const params = { expression: program.expression, replMode: true, awaitPromise: true, objectGroup, silent: true };
   const reply = await post("Runtime.evaluate", params);
+  if (isLeaving) return;
   current.isEvaluated = true;
-  if (run === current && reply?.exceptionDetails) await fail(program, reply.exceptionDetails);
+  if (run === current && reply?.exceptionDetails) await fail(current, program, reply.exceptionDetails);
   else if (run === current && reply) parentPort.postMessage({ settled: true });
-  post("Runtime.releaseObjectGroup", { objectGroup: "run" });
+  post("Runtime.releaseObjectGroup", { objectGroup });
 }
 
 function leave() {
+  isLeaving = true;
   close();
   Atomics.store(workerData.isClosed, 0, 1);
   Atomics.notify(workerData.isClosed, 0);
 }
 
+/** Die, and not by a signal that others use: the agent tells the user of a kernel that was killed by SIGABRT, and starts another. */
+function giveUp(reason) {
+  try {
+    writeSync(2, `${reason}\n`);
+  } finally {
+    process.kill(process.pid, "SIGABRT");
+  }
+}
+
 /** Show the main thread what its code threw, or why and where V8 refused the text: it knows which of the two. */
-async function fail({ name, code }, { exception, lineNumber, columnNumber }) {
+async function fail(current, { name, code }, { exception, lineNumber, columnNumber }) {
   const { objectId, unserializableValue, value } = exception;
   const thrown = objectId ? { objectId } : unserializableValue ? { unserializableValue } : { value };
   const place = { name, code, line: lineNumber + 1, column: columnNumber + 1 };
   const functionDeclaration = "function (thrown, place) { this.threw(thrown, place); }";
   await post("Runtime.callFunctionOn", { functionDeclaration, objectId: kernel.objectId, arguments: [thrown, { value: place }], silent: true });
+  if (run === current) parentPort.postMessage({ threw: true });
 }
 
 /** The main thread has nothing left to do but waits for something: ask whether its evaluation's end is on the way. */
@@ -89,10 +106,10 @@ function stop(current) {
   parentPort.postMessage({ interrupt: true });
   setTimeout(() => {
     if (run !== current) return;
-    if (!current.isStopping || (current.isStubborn && workerData.inspectorUrl === null)) terminate(current);
-    current.isStubborn = current.isStopping;
+    if (!current.isStopping || current.isStubborn) terminate(current);
+    current.isStubborn = current.isStopping && workerData.inspectorUrl === null;
     stop(current);
-  }, STOP_MS);
+  }, current.isStubborn ? STUBBORN_MS : STOP_MS);
 }
 
 function terminate(current) {

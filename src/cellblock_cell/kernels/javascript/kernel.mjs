@@ -1,18 +1,22 @@
 // The main thread of a kernel, which belongs to the user's code: it begins runs, shows values and errors, and ends runs.
 // A run ends as a program does, when nothing is left to do. Servers that listen do not count.
 
-import { createHook } from "node:async_hooks";
 import { EventEmitter } from "node:events";
 import net from "node:net";
 import process from "node:process";
-import { clearImmediate, clearTimeout, setImmediate } from "node:timers";
-import { inspect, types } from "node:util";
+import timers from "node:timers";
+import util from "node:util";
 import { Worker } from "node:worker_threads";
 
 import * as modules from "./modules.mjs";
 import * as stacks from "./stacks.mjs";
+import { Work } from "./work.mjs";
 
-const { Error, Math, Number, Promise } = globalThis; // the user's code may give these names another meaning
+const { Number, Promise } = globalThis; // the user's code may give these names, and those below, another meaning
+const { setImmediate } = timers;
+const { inspect } = util;
+const { isPromise } = util.types;
+const exit = process.exit.bind(process);
 const CLOSE_MS = 200; // of a control thread that is well, more than enough
 
 /**
@@ -23,12 +27,12 @@ export function serve({ parser, workspace, runtime }) {
   const { inspectorUrl } = runtime;
   const isClosed = new Int32Array(new SharedArrayBuffer(4));
   const control = new Worker(new URL("./control.mjs", import.meta.url), { workerData: { parser, inspectorUrl, isClosed } });
-  const kernel = new Kernel(control, runtime, modules.install(workspace));
+  const kernel = Object.freeze(new Kernel(control, runtime, modules.install(workspace)));
   Object.defineProperty(globalThis, "__cellblock", { value: kernel }); // for good: without it nothing runs
   stacks.install();
   keepServersInBackground();
   process.on("uncaughtException", (error) => {
-    if (usersHandlers() === 0) kernel.failed(error);
+    if (!isHandledByUser()) kernel.failed(error);
   });
   process.on("SIGINT", () => {}); // is for the programs that the code started; the kernel is told by a frame
   process.on("exit", () => {
@@ -37,7 +41,7 @@ export function serve({ parser, workspace, runtime }) {
   });
   control.on("error", (error) => {
     process.stderr.write(`${inspect(error)}\n`);
-    process.exit(70);
+    exit(70);
   });
   control.postMessage({ isReady: true });
 }
@@ -49,9 +53,9 @@ class Kernel {
   #load;
   #run = null;
   #value = undefined;
-  #go = null;
-  #early = null;
-  #timers = new Timers();
+  #started = null;
+  #thrown = null;
+  #work = new Work();
   #write = { stdout: process.stdout.write.bind(process.stdout), stderr: process.stderr.write.bind(process.stderr) };
 
   constructor(control, runtime, load) {
@@ -62,12 +66,17 @@ class Kernel {
     control.on("message", (message) => this.#told(message));
   }
 
-  /** The evaluated text awaits this first: the user's part then runs in a turn outside the inspector's, where it can be ended. */
-  begun() {
-    return new Promise((resolve) => {
-      this.#go = resolve;
-      this.#goWhenTold();
-    });
+  /**
+   * The evaluated text awaits this first: the user's part then runs in a turn outside the inspector's, where it can be ended. The inspector
+   * calls this and `threw` between any two steps of other code, the runtime's too, so that they may do nothing but keep what they are given.
+   */
+  begun(name) {
+    return new Promise((go) => (this.#started = { name, go }));
+  }
+
+  /** The evaluation threw, or V8 refused the text, at this place. A message follows. */
+  threw(error, place) {
+    this.#thrown = { error, place };
   }
 
   /** The evaluated text's static imports. */
@@ -80,15 +89,15 @@ class Kernel {
     this.#value = values.at(-1);
   }
 
-  /** The evaluated text has come to its end. */
-  settled() {
+  /** The evaluated text of this name has come to its end, perhaps long after its run. */
+  settled(name) {
     const run = this.#run;
     const value = this.#value;
     this.#value = undefined;
-    if (run === null || run.isSettled) return;
+    if (run === null || run.name !== name || run.isSettled) return;
     run.isSettled = true;
     this.#drain.watch();
-    if (!types.isPromise(value)) {
+    if (!isPromise(value)) {
       this.#show(value);
       return;
     }
@@ -96,60 +105,57 @@ class Kernel {
     value.then((result) => run === this.#run && this.#show(result), (error) => run === this.#run && this.failed(error));
   }
 
-  /** The evaluation threw, or V8 refused the text. The inspector may call this between any two steps of other code: wait for a turn. */
-  threw(error, place) {
-    setImmediate(() => this.#threw(error, place));
-  }
-
-  /** At this place. May come before the message that begins the run. */
-  #threw(error, place) {
-    if (this.#run === null) this.#early = { error, place };
-    else if (!this.#run.hasBegun) this.#refuse({ ...place, ...stacks.userPlace(place.name, place.line, place.column) }, error.message);
-    else if (usersHandlers() === 0) this.failed(error);
-    else this.#handledByUser(error);
-  }
-
   /** The code threw, in the text itself or later. Between two calls nobody is there to be told. */
   failed(error) {
     if (this.#run !== null) this.#fail(`Uncaught ${shown(error)}\n`);
   }
 
-  #told({ begin, areYouWell, settled, interrupt, unsettled }) {
-    if (begin) this.#begin(begin);
+  #told(message) {
+    const { begin, areYouWell, settled, threw, interrupt, unsettled } = ownOf(message);
+    if (begin) this.#begin(ownOf(begin));
     else if (areYouWell) this.#control.postMessage({ isWell: true });
     else if (this.#run === null) return;
-    else if (settled) this.settled();
+    else if (settled) this.settled(this.#run.name);
+    else if (threw) this.#toldOfError();
     else if (interrupt) this.#interrupted();
     else if (unsettled) this.#unsettled(unsettled.isEvaluated);
   }
 
   #begin(program) {
     process.exitCode = undefined;
-    this.#timers.forget();
-    this.#run = { hasBegun: false, isSettled: false, isInterrupted: false, pending: null };
+    this.#work.forget();
+    this.#run = { name: program.name, hasBegun: false, isSettled: false, isInterrupted: false, pending: null };
     stacks.keepPositions(program.name, program);
     if (program.refusal) this.#refuse({ ...program, ...program.refusal.place }, program.refusal.message);
-    else this.#goWhenTold();
-    const early = this.#early;
-    this.#early = null;
-    if (early?.place.name === program.name) this.#threw(early.error, early.place);
+    else this.#goWhenStarted(this.#run);
   }
 
-  /** The control thread's message and its evaluation come by different ways, in any order. */
-  #goWhenTold() {
-    if (this.#run === null || this.#go === null) return;
-    const go = this.#go;
-    this.#go = null;
-    this.#run.hasBegun = true;
+  /** The control thread's message and its evaluation come by different ways; whichever is late is late by moments. */
+  #goWhenStarted(run) {
     setImmediate(() => {
+      if (this.#run !== run || run.isInterrupted) return;
+      if (this.#started?.name !== run.name) {
+        this.#goWhenStarted(run);
+        return;
+      }
+      run.hasBegun = true;
       this.#drain.watch();
-      go();
+      this.#started.go();
     });
+  }
+
+  #toldOfError() {
+    const { error, place } = this.#thrown ?? {};
+    this.#thrown = null;
+    if (place?.name !== this.#run.name) return;
+    if (!this.#run.hasBegun) this.#refuse({ ...place, ...stacks.userPlace(place.name, place.line, place.column) }, error.message);
+    else if (isHandledByUser()) this.#handledByUser(error);
+    else this.failed(error);
   }
 
   #handledByUser(error) {
     process.emit("uncaughtException", error, "uncaughtException");
-    this.settled();
+    this.settled(this.#run?.name);
   }
 
   /** Nothing is left to do: the run is over, or it can never end, or the news of its end or of a time-out are on the way. */
@@ -183,7 +189,7 @@ class Kernel {
 
   #fail(text, exitCode = 1) {
     this.#write.stderr(text);
-    this.#abandonWork();
+    this.#work.abandon();
     this.#end(exitCode);
   }
 
@@ -191,17 +197,9 @@ class Kernel {
   #interrupted() {
     if (this.#run === null) return;
     this.#run.isInterrupted = true;
-    this.#abandonWork();
+    this.#work.abandon();
     this.#drain.watch(); // its timer was among those that are abandoned
     this.#control.postMessage({ isStopping: true });
-  }
-
-  #abandonWork() {
-    this.#timers.clear();
-    for (const handle of process._getActiveHandles()) {
-      if (handle instanceof net.Socket && !isStandard(handle)) handle.destroy();
-      else if (typeof handle.kill === "function" && typeof handle.pid === "number") handle.kill();
-    }
   }
 
   #end(exitCode) {
@@ -211,36 +209,11 @@ class Kernel {
   }
 }
 
-/** Timers of the current run, to be cleared when it ends early. */
-class Timers {
-  #alive = [];
-  #prunedAt = 1000;
+Object.freeze(Kernel.prototype); // which the user's code can reach
 
-  constructor() {
-    const init = (_id, type, _trigger, timer) => {
-      if (type === "Timeout" || type === "Immediate") this.#add(timer);
-    };
-    createHook({ init, trackPromises: false }).enable();
-  }
-
-  forget() {
-    this.#alive = [];
-  }
-
-  clear() {
-    for (const timer of this.#alive) {
-      clearTimeout(timer);
-      clearImmediate(timer);
-    }
-    this.forget();
-  }
-
-  #add(timer) {
-    this.#alive.push(timer);
-    if (this.#alive.length < this.#prunedAt) return;
-    this.#alive = this.#alive.filter((one) => !one._destroyed);
-    this.#prunedAt = Math.max(1000, 2 * this.#alive.length);
-  }
+/** What the message itself says, whatever the code has put into the prototype of every object. */
+function ownOf(message) {
+  return { __proto__: null, ...message };
 }
 
 /** A server lasts into the next calls, and a run that waited for its end would only ever end by its time limit. */
@@ -253,13 +226,9 @@ function keepServersInBackground() {
   };
 }
 
-/** Besides the kernel's own. */
-function usersHandlers() {
-  return process.listenerCount("uncaughtException") - 1;
-}
-
-function isStandard(socket) {
-  return socket === process.stdin || socket === process.stdout || socket === process.stderr;
+/** Besides the kernel's own handler, unless the code has removed that too. */
+function isHandledByUser() {
+  return process.listenerCount("uncaughtException") > 1;
 }
 
 /** What `setTimeout(…)` or `server.listen(…)` as a last line gives back, and nobody wants to read. */

@@ -3,6 +3,8 @@
 
 import { stripTypeScriptTypes } from "node:module";
 
+import { isJsxIn, isJsxNear } from "./jsx.mjs";
+
 const HELPERS = { import: "_load_", "import.meta": "import_meta" }; // as long as what they stand for
 const SHOW = "__cellblock.value(";
 const SYNTAX = {
@@ -34,7 +36,7 @@ export function prepare({ code, language, name, parse }) {
     const { prelude, body } = withoutModuleSyntax(tree, { name, language });
     const { shown, shift } = withValueShown(body, tree);
     const strict = isStrict(tree.program) ? '"use strict"; ' : "";
-    const expression = `${strict}await __cellblock.begun(); ${prelude}\n${shown}\n__cellblock.settled();\n//# sourceURL=${name}`;
+    const expression = `${strict}await __cellblock.begun("${name}"); ${prelude}\n${shown}\n__cellblock.settled("${name}");\n//# sourceURL=${name}`;
     return { name, code, expression, map, shift };
   } catch (error) {
     if (!(error instanceof BadSource)) throw error;
@@ -77,7 +79,7 @@ function typeError(code, error) {
   const [line, column] = inDeno ? [+inDeno[1], +inDeno[2]] : inNode ? [+inNode[1], inNode[2].length + 1] : [];
   const place = line ? { line, column } : null;
   const message = error.message.replace(/^SyntaxError: /, "").split(/\n| at \S*:\d+:\d+\s*$/)[0];
-  return new BadSource(looksLikeJsx(code) ? NO_JSX : message, place);
+  return new BadSource(place && isJsxNear(code, place.line) ? NO_JSX : message, place);
 }
 
 /** The text and its syntax tree; text that the parser refuses has an empty tree, and V8 words the error. Throws BadSource. */
@@ -95,17 +97,13 @@ function understood(text, parse) {
   } catch (error) {
     const place = { line: error.loc.line, column: error.loc.column + 1 };
     if (text[error.pos] === "@") throw new BadSource(NO_DECORATORS, place);
-    if (looksLikeJsx(text)) throw new BadSource(NO_JSX, place);
+    if (isJsxIn(text, error.pos)) throw new BadSource(NO_JSX, place);
     return { plain: text, program: { type: "Program", body: [] }, lead: 0 };
   }
 }
 
 function isStrict({ body }) {
   return body.some(({ directive, type }) => directive === "use strict" || /^(Im|Ex)port.*Declaration$/.test(type));
-}
-
-function looksLikeJsx(code) {
-  return /<\/[A-Za-z][\w.]*>|<\/>|<[A-Za-z][^<>]*\/>/.test(code);
 }
 
 /** Static imports become awaited ones in front of the code; `export` goes; import() and import.meta are the kernel's. */
