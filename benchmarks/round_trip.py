@@ -13,7 +13,8 @@ from _serving import Session, server
 
 from cellblock import runtime, settings
 from cellblock.calls import RunCode
-from cellblock.nodes import LocalNode, cell_limits
+from cellblock.interpreter_limits import cell_limits
+from cellblock.nodes import LocalNode
 
 CODE = "1+1"
 RESULT = "2"

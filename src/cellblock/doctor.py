@@ -14,15 +14,23 @@ from pathlib import Path
 from cellblock import runtime
 from cellblock.calls import RunCode
 from cellblock.errors import HostNotReady
-from cellblock.nodes import LocalNode, cell_limits
+from cellblock.interpreter_limits import cell_limits
+from cellblock.nodes import LocalNode
 from cellblock.runtime_layout import Runtime
 from cellblock.sandbox.cgroup import find_groups
+from cellblock.sandbox.groups import Kind
+from cellblock.sandbox.sampling import SWEEP_SECONDS, TICK_SECONDS
 from cellblock.settings import Settings
 
 PROBE = Path(__file__).with_name("doctor_probe.py")
 PROBE_SECONDS = 20
 RUNTIME_BYTES = 4 * 1024**3  # with what its build needs for a while
 FREE_BYTES = 1024**3
+_KINDS: dict[Kind, str] = {
+    "v1": "version 1: memory, processes and CPU time of each session are bounded by the kernel",
+    "v2": "version 2, delegated: memory, processes and CPU time of each session are bounded by the kernel",
+    "none": "none that this user may write: sampling",
+}
 RESTRICTION = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
 CORE_PATTERN = Path("/proc/sys/kernel/core_pattern")
 TUN = Path("/dev/net/tun")
@@ -139,8 +147,10 @@ def _control_groups(settings: Settings) -> Finding:
     return Finding(
         name="control groups",
         ok=kind != "none",
-        found={"v1": "version 1", "v2": "version 2, delegated"}.get(kind, "none that this user may write"),
-        cost="the memory and CPU time of a session are not bounded; its processes, descriptors and files are, by other means",
+        found=_KINDS[kind],
+        cost=f"memory is measured, and the largest process killed, some {TICK_SECONDS * 1000:.0f} ms to {SWEEP_SECONDS:g} s after a session"
+        " passes its limit; buffers of pipes and sockets are not counted; CPU time is shared among sessions but not bounded;"
+        " as an ordinary user, processes are bounded for each session by its user namespace (Linux 5.14 or newer)",
         mend="systemd-run --user --scope --property=Delegate=yes cellblock serve",
         is_needed=False,
     )

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import itertools
 import os
 import secrets
 import signal
 from dataclasses import dataclass, field
+from typing import cast
 
-from cellblock.calls import Call, Cell, CellLimits, ReplyT
+from cellblock.calls import Call, Cell, CellLimits, ReplyT, Run
 from cellblock.cell_link import CellLink
 from cellblock.errors import CellEnded, HostNotReady
 from cellblock.runtime_layout import Runtime
-from cellblock.sandbox.cgroup import Group, GroupLimits, Groups, NoGroup, find_groups
+from cellblock.sandbox.cgroup import find_groups
+from cellblock.sandbox.groups import Group, GroupLimits, Groups, Kind, NoGroup
 from cellblock.sandbox.identity import Identity, IdentityRange
 from cellblock.sandbox.policy import Policy, default_policy
 from cellblock.sandbox.supervisor import Spawned, SpawnRequest, Template, TemplatePlan, install_cell_code
@@ -22,6 +25,8 @@ from cellblock.settings import Settings
 
 _START_SECONDS = 30
 _KILL_SECONDS = 10
+_AGENT_BYTES = 256 * 1024 * 1024  # of an agent's memory beside the files it writes: the output of tasks, and what is on its way
+_UNCOUNTED_CALLS = ("memfd_create", "shmget")  # memory that belongs to no process and no directory, which sampling does not see
 
 
 @dataclass(slots=True)
@@ -71,9 +76,11 @@ async def _wait_readable(pidfd: int) -> None:
 class LocalCell:
     """A cell of this machine."""
 
-    def __init__(self, name: str, parts: _Parts) -> None:
+    def __init__(self, name: str, parts: _Parts, limits: CellLimits) -> None:
         self._name = name
         self._parts = parts
+        self._limits = limits
+        self._known_kills = 0
         self._ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._closing: asyncio.Task[None] | None = None
 
@@ -97,7 +104,8 @@ class LocalCell:
         """See `Cell.call`."""
         if self._closing is not None or self._parts.link is None:
             raise CellEnded(self._ended.result() if self._ended.done() else "it was closed")
-        return await self._parts.link.call(request)
+        reply = await self._parts.link.call(request)
+        return cast("ReplyT", self._explained(reply)) if isinstance(reply, Run) else reply
 
     async def close(self) -> None:
         """See `Cell.close`."""
@@ -106,6 +114,15 @@ class LocalCell:
     async def wait_ended(self) -> str:
         """See `Cell.wait_ended`."""
         return await asyncio.shield(self._ended)
+
+    def _explained(self, run: Run) -> Run:
+        """Say that memory was the reason when a process was killed for it since the last run; the agent cannot know."""
+        kills = self._parts.group.out_of_memory_kills()
+        if kills <= self._known_kills:
+            return run
+        self._known_kills = kills
+        reached = f"The session reached its memory limit of {self._limits.memory_bytes // 1024**2} MB and its largest process was killed."
+        return dataclasses.replace(run, note=f"{reached} {run.note}".rstrip())
 
     async def _end(self, reason: str) -> None:
         if self._closing is None:
@@ -118,8 +135,6 @@ class LocalCell:
         """The agent is gone: say why as well as the kernel's counters tell."""
         if self._ended.done():
             return
-        if self._parts.group.out_of_memory_kills():
-            reason = "its memory limit was reached and the kernel killed its first process"
         self._ended.set_result(reason)
         self._closing = asyncio.create_task(self._parts.release(), name=f"release {self._name}")
 
@@ -133,6 +148,7 @@ class LocalNode:
         self._policy = policy or policy_for(settings, runtime)
         self._identities = IdentityRange(base=settings.uid_base, count=settings.uid_count)
         self._groups: Groups | None = None
+        self._enforcing: asyncio.Task[None] | None = None
         self._template: Template | None = None
         self._starting = asyncio.Lock()  # guards _template: two openings may both find it dead
         self._numbers = itertools.count(1)
@@ -145,22 +161,28 @@ class LocalNode:
         return self._template.pid if self._template else None
 
     @property
-    def group_kind(self) -> str:
-        """Which control groups are in force: v2, v1 or none."""
+    def group_kind(self) -> Kind:
+        """Which control groups are in force."""
         return self._groups.kind if self._groups else "none"
 
     async def start(self) -> None:
         """See `Node.start`."""
         self._groups = find_groups(self._settings.cgroup)
+        if self._groups.kind == "none":
+            self._policy = dataclasses.replace(self._policy, denied_calls=(*self._policy.denied_calls, *_UNCOUNTED_CALLS))
         try:
             await self._live_template()
         except HostNotReady:
             self._groups.close()
             raise
+        self._enforcing = asyncio.create_task(self._groups.enforce(), name="hold limits")
 
     async def close(self) -> None:
         """See `Node.close`."""
         await asyncio.gather(*(cell.close() for cell in list(self._cells)))
+        if self._enforcing is not None:
+            self._enforcing.cancel()
+            await asyncio.gather(self._enforcing, return_exceptions=True)
         if self._template is not None:
             await self._template.close()
         if self._groups is not None:
@@ -171,12 +193,11 @@ class LocalNode:
         assert self._groups is not None
         name = f"{self._prefix}-{next(self._numbers)}"
         parts = _Parts(self._identities, self._identities.take())
-        cell = LocalCell(name, parts)
+        cell = LocalCell(name, parts, limits)
         try:
-            parts.group = self._groups.create(
-                name, GroupLimits(memory_bytes=limits.memory_bytes, process_count=limits.process_count, cpus=limits.cpus)
-            )
+            parts.group = self._groups.create(name, _group_limits(limits))
             await self._spawn(name, parts, limits)
+            parts.group.watch(cell.pid)
             await cell.begin()
         except OSError as error:
             await cell.close()
@@ -200,8 +221,10 @@ class LocalNode:
     async def _clone(self, name: str, parts: _Parts, limits: CellLimits) -> None:
         """A clone of the template for `parts`; of a new one when the template dies while it is asked."""
         template = await self._live_template()
-        members = parts.group.open_members()
-        request = SpawnRequest(name=name, identity=parts.identity, sizes=self._sizes(limits), groups=tuple(members))
+        members, entrance = parts.group.open_members(), parts.group.open_entrance()
+        request = SpawnRequest(
+            name=name, identity=parts.identity, sizes=self._sizes(limits), groups=tuple(members), entrance=tuple(entrance)
+        )
         try:
             parts.spawned = await template.spawn(request)
         except HostNotReady:
@@ -209,11 +232,12 @@ class LocalNode:
                 raise
             parts.spawned = await (await self._live_template()).spawn(request)
         finally:
-            for descriptor in members:
+            for descriptor in (*members, *entrance):
                 os.close(descriptor)
 
     def _sizes(self, limits: CellLimits) -> dict[str, int]:
         return {
+            "memory_bytes": limits.memory_bytes,
             "workspace_bytes": limits.workspace_bytes,
             "tmp_bytes": limits.tmp_bytes,
             "process_count": limits.process_count,
@@ -254,12 +278,10 @@ def policy_for(settings: Settings, runtime: Runtime) -> Policy:
     return default_policy(runtime=runtime.path, code=code, base_prefix=str(runtime.base.prefix))
 
 
-def cell_limits(settings: Settings) -> CellLimits:
-    """What each cell may use."""
-    return CellLimits(
-        memory_bytes=settings.memory_bytes,
-        process_count=settings.processes,
-        cpus=settings.cpus,
-        workspace_bytes=settings.workspace_bytes,
-        tmp_bytes=settings.tmp_bytes,
+def _group_limits(limits: CellLimits) -> GroupLimits:
+    return GroupLimits(
+        memory_bytes=limits.memory_bytes,
+        agent_memory_bytes=limits.workspace_bytes + _AGENT_BYTES,
+        process_count=limits.process_count,
+        cpus=limits.cpus,
     )

@@ -52,8 +52,10 @@ class Pool:
         self._wanted.set()
         self._refill = asyncio.create_task(self._keep_full(), name="pool refill")
 
-    async def take(self) -> Cell:
-        """A cell that has run nothing; the caller closes it. Raises HostNotReady."""
+    async def take(self, limits: CellLimits) -> Cell:
+        """A cell that has run nothing, opened for it when the limits are not the pool's; the caller closes it. Raises HostNotReady."""
+        if limits != self._limits:
+            return await self._node.open_cell(limits)
         self._wanted.set()
         while self._waiting:
             found = self._waiting.popleft()

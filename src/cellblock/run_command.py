@@ -11,8 +11,8 @@ from mimetypes import guess_extension
 from pathlib import Path, PurePosixPath
 
 from cellblock.calls import Cell, FileToWrite, Image, ListFiles, Node, ReadFiles, Run, RunCode, ToolFailed, WriteFiles
+from cellblock.interpreter_limits import cell_limits
 from cellblock.languages import LANGUAGES
-from cellblock.nodes import cell_limits
 from cellblock.settings import Settings
 
 READ_BYTES = 1024**3  # of one file; cells are bounded below that
@@ -99,7 +99,7 @@ async def _save(cell: Cell, job: Job) -> None:
     for path in wanted:
         (file,) = (await cell.call(ReadFiles(paths=(path,), limit_bytes=READ_BYTES))).files
         if file.data is None:
-            raise JobFailed(f"{path} could not be saved: {file.message or file.error}")
+            raise JobFailed(_shown(f"{path} could not be saved: {file.message or file.error}"))
         await asyncio.to_thread(_write, _inside(job.directory, path), file.data)
 
 
@@ -115,7 +115,13 @@ async def _paths(cell: Cell, directory: str) -> list[str]:
 
 
 def _matches(path: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(path, pattern) or fnmatchcase(PurePosixPath(path).name, pattern) for pattern in patterns)
+    """As in a shell, hidden names have to be asked for: the code must not choose to write a .bashrc of its own."""
+    wanted = [pattern for pattern in patterns if _is_hidden(pattern)] if _is_hidden(path) else patterns
+    return any(fnmatchcase(path, pattern) or fnmatchcase(PurePosixPath(path).name, pattern) for pattern in wanted)
+
+
+def _is_hidden(path: str) -> bool:
+    return any(part.startswith(".") and part != ".." for part in PurePosixPath(path).parts)
 
 
 def _inside(directory: Path, path: str) -> Path:
@@ -129,4 +135,9 @@ def _inside(directory: Path, path: str) -> Path:
 def _write(target: Path, data: bytes) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(data)
-    sys.stderr.write(f"cellblock: wrote {target}\n")
+    sys.stderr.write(f"cellblock: wrote {_shown(str(target))}\n")
+
+
+def _shown(text: str) -> str:
+    """Text with names from the cell in it: what a terminal would obey is spelled out."""
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)

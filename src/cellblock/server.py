@@ -20,9 +20,10 @@ from cellblock.clock import Clock, MonotonicClock
 from cellblock.data_directory import hold_data_directory
 from cellblock.endpoint import remove_endpoint, write_endpoint
 from cellblock.first_key import ensure_first_key
+from cellblock.http_protocol import BoundedHttp
+from cellblock.interpreter_limits import cell_limits
 from cellblock.key_ring import KeyRing
 from cellblock.model import now
-from cellblock.nodes import cell_limits
 from cellblock.pool import Pool
 from cellblock.service import Service
 from cellblock.sessions import SERVER_DIED, SERVER_STOPPED, LiveSessions
@@ -32,6 +33,7 @@ from cellblock.store.sqlite import SqliteStore
 
 KEEP_ALIVE_SECONDS = 620  # longer than clients keep idle connections, so that they close first
 TCP_KEEP_ALIVE_SECONDS = 30  # a long call sends nothing before its result; routers between must not forget it
+UNREAD_SECONDS = 120  # a client that takes nothing of its answer for so long is forgotten with it (tcp(7), TCP_USER_TIMEOUT)
 LAST_ANSWERS_SECONDS = 5
 PURGE_SECONDS = 3600.0
 BACKLOG = 2048
@@ -140,7 +142,7 @@ class _HttpServer(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 application,
-                http="httptools",
+                http=BoundedHttp,
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -179,6 +181,7 @@ def _listener(address: Address) -> Iterator[socket.socket]:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # accepted connections inherit it (socket(7))
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, TCP_KEEP_ALIVE_SECONDS)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, TCP_KEEP_ALIVE_SECONDS)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_SECONDS * 1000)
         listener.bind((address.host, address.port))
         yield listener
 

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 
 from cellblock import tool_results, tools
 from cellblock.access import require
+from cellblock.calls import CellLimits
 from cellblock.clock import Clock
 from cellblock.errors import FieldProblem, Internal, SessionNotActive, ValidationFailed
+from cellblock.interpreter_limits import kept_limits, limits_of
 from cellblock.model import (
+    BUILT_IN_INTERPRETER_ID,
     AccessKey,
     Claim,
     ClaimedOperation,
@@ -96,6 +99,7 @@ class Service:
     async def create_interpreter(self, caller: Caller, request: CreateInterpreter) -> Interpreter:
         """Make an interpreter of the caller's account."""
         require(caller.key, operation="CreateCodeInterpreter", resource_arn=_any_interpreter(caller))
+        limits_of(request.tags or {}, self._settings)
         time = now()
         interpreter = Interpreter(
             id=new_interpreter_id(request.name),
@@ -138,7 +142,7 @@ class Service:
         try:
             kept = await self._store.create_session(session, max_live=self._settings.max_sessions, claim=claim)
             if kept.id == session.id:
-                await self._live.open(kept)
+                await self._live.open(kept, await self._limits(caller, request.interpreter_id))
         except BaseException:
             await asyncio.shield(self._store.discard_session(session.id))
             raise
@@ -210,6 +214,12 @@ class Service:
         if self._settings.call_timeout_seconds > CLIENT_PATIENCE_SECONDS:
             return None
         return max(LEAST_RUN_SECONDS, LAST_ANSWER_SECONDS - (self._clock.now() - delivery.arrived_at))
+
+    async def _limits(self, caller: Caller, interpreter_id: str) -> CellLimits:
+        if interpreter_id == BUILT_IN_INTERPRETER_ID:
+            return kept_limits({}, self._settings)
+        interpreter = await self._store.get_interpreter(caller.account, interpreter_id)
+        return kept_limits(interpreter.tags, self._settings)
 
     def _new_session(self, caller: Caller, request: StartSession) -> Session:
         seconds = request.timeout_seconds or self._settings.session_timeout_seconds

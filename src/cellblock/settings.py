@@ -85,6 +85,16 @@ class Settings:
     memory_mb: int = _setting(512, "memory of a session", unit="MB", minimum=64, maximum=4096)
     processes: int = _setting(256, "processes and threads in a session", unit="processes", minimum=16, maximum=32_768)
     cpus: float = _setting(1.0, "processors that a session may use, a part of one too", unit="CPUs", minimum=0.1, maximum=1024)
+    max_memory_mb: int = _setting(
+        4096, "memory that an interpreter's tag `cellblock:memory-mb` may ask for", unit="MB", minimum=64, maximum=1_048_576
+    )
+    max_cpus: float = _setting(4.0, "processors that the tag `cellblock:cpus` may ask for", unit="CPUs", minimum=0.1, maximum=1024)
+    max_pids: int = _setting(
+        1024, "processes and threads that the tag `cellblock:pids` may ask for", unit="processes", minimum=16, maximum=32_768
+    )
+    max_disk_mb: int = _setting(
+        4096, "size of a workspace that the tag `cellblock:disk-mb` may ask for", unit="MB", minimum=1, maximum=1_048_576
+    )
     open_files: int = _setting(1024, "open files of a process in a session", unit="files", minimum=64, maximum=1_048_576)
     workspace_mb: int = _setting(
         384, "size of a session's workspace; it lies in memory and counts against the session's", unit="MB", minimum=1, maximum=1_048_576

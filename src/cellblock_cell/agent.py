@@ -30,7 +30,7 @@ _UMASK = 0o022
 def serve(config: AgentConfig, link: socket.socket) -> int:
     """Serve the host until the link closes, then kill what runs; the exit status for this process.
 
-    The process must be single-threaded and hold no descriptor but 0, 1, 2 and the link. It needs to be the first process
+    The process must be single-threaded and hold no descriptor but 0, 1, 2, the link and the entrance. It needs to be the first process
     of its PID namespace, or a child subreaper, to reap orphans; as the first process its end is the end of all others.
     """
     os.umask(_UMASK)
@@ -47,7 +47,7 @@ class _Agent:
     def __init__(self, config: AgentConfig, link: socket.socket) -> None:
         loop = Loop()
         self._link = HostLink(loop, link, on_frame=self._received, on_end=self._link_ended)
-        self._bench = Workbench(config, loop, self._link, Children(loop), Abandoned())
+        self._bench = Workbench(config, loop, self._link, Children(loop, config.entrance), Abandoned())
         self._workspace = Workspace(config.workspace)
         self._runs = {key: CodeRuns(self._bench, launch) for key, launch in launches(config).items()}
         self._commands = Commands(self._bench)

@@ -6,11 +6,12 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from cellblock_cell.entrance import Entrance, Program
 from cellblock_cell.loop import READ, Loop
 
 _REAPED_A_ROUND = 256
@@ -48,8 +49,9 @@ def signal_name(number: int) -> str:
 class Children:
     """Every child of this process; there is one of these in an agent, because signals and waiting are the process's own."""
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: Loop, entrance: Entrance) -> None:
         self._loop = loop
+        self.entrance = entrance
         self._ends: dict[int, Callable[[End], None]] = {}
         self._wakeup, self._alarm = socket.socketpair()
         self._wakeup.setblocking(False)
@@ -66,7 +68,7 @@ class Children:
 
     def spawn(self, arguments: list[str], environment: dict[str, str], *, stdout: int, stderr: int) -> int:
         """Start a program that `spawn_program` describes; the caller then calls `add`. Raises OSError."""
-        return spawn_program(arguments, environment, {1: stdout, 2: stderr})
+        return spawn_program(Program(arguments, environment, {1: stdout, 2: stderr}), self.entrance)
 
     def kill_all(self) -> None:
         """Kill the group of every child that was added."""
@@ -95,13 +97,14 @@ class Children:
         return True
 
 
-def spawn_program(arguments: Sequence[str], environment: Mapping[str, str], descriptors: Mapping[int, int]) -> int:
-    """Start a program in a session of its own, with no input and these descriptors, by their numbers there. Raises OSError."""
+def spawn_program(program: Program, entrance: Entrance) -> int:
+    """Start a program in a session of its own and in the user's group, with no input and its descriptors. Raises OSError."""
+    entering = entrance.lead(program)
     pid = os.posix_spawn(
-        arguments[0],
-        [*arguments],
-        {**environment},
-        file_actions=[(os.POSIX_SPAWN_DUP2, ours, theirs) for theirs, ours in descriptors.items()],
+        entering.arguments[0],
+        [*entering.arguments],
+        {**entering.environment},
+        file_actions=[(os.POSIX_SPAWN_DUP2, ours, theirs) for theirs, ours in entering.descriptors.items()],
         setsid=True,
         setsigmask=[],
         setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # Python ignores these

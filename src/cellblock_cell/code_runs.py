@@ -176,5 +176,5 @@ def _why(end: End, fault: str, *, was_stopping: bool) -> str:
     if fault:
         return f"The kernel was killed because {fault}. {_LOST}"
     if end.signal == 9:
-        return f"The kernel was killed by SIGKILL, most likely because the session's memory was used up. {_LOST}"
+        return f"The kernel was killed by SIGKILL: by the code itself, or because memory ran out. {_LOST}"
     return f"The kernel {end.text}. {_LOST}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from cellblock_cell.entrance import NO_ENTRANCE, Entrance
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentConfig:
@@ -14,3 +16,4 @@ class AgentConfig:
     runtime: str = "/opt/cellblock/runtime"  # where Node, Deno and what their kernels need are found
     environment: Mapping[str, str]  # of commands, tasks and kernels, whole
     shell: str = "/bin/bash"
+    entrance: Entrance = NO_ENTRANCE

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cellblock_cell import agent, linux
+from cellblock_cell.entrance import Entrance
 from cellblock_cell.link import Frame, Kind, encode
 from cellblock_cell.linux import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY
 
@@ -28,6 +29,10 @@ _NAMESPACE_FLAGS = {
 USER = 1000
 WORKSPACE = "/workspace"
 _SCRATCH = "/run/cell"
+_SIGNALS = 1024  # queued signals and timers; the kernel counts them for the maker of the user namespace too
+_NOTIFIERS = {"max_inotify_instances": 16, "max_inotify_watches": 16384}  # counted in the same way; a user of the host may have 128
+_LIMIT_SHOWN = ("MemTotal", "MemFree", "MemAvailable")
+_NOTHING_SHOWN = ("Buffers", "Cached", "SwapCached", "Active", "Inactive", "SwapTotal", "SwapFree", "Shmem", "SReclaimable")
 _TERMINALS = 256  # all users of the machine share kernel.pty.max, 4096 by default
 
 
@@ -41,6 +46,7 @@ class CellSpec:
     may_set_groups: bool
     workspace_bytes: int
     tmp_bytes: int
+    memory_bytes: int
     process_count: int
     open_files: int
 
@@ -103,6 +109,8 @@ class Confinement:
     def mount_process_files(self) -> None:
         """A proc of this PID namespace over the outer one, with what names the host masked (proc(5))."""
         linux.mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+        for name, most in _NOTIFIERS.items():
+            Path("/proc/sys/user", name).write_text(str(most))
         for path in self._policy.read_only:
             linux.bind(path, path, MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
         for path in self._policy.masked_files:
@@ -124,6 +132,14 @@ class Confinement:
         for name in ("home", "upper", "work"):
             (Path(_SCRATCH) / name).mkdir()
         linux.mount(f"{_SCRATCH}/home", "/home/cell", flags=MS_BIND)
+        self._show_memory()
+
+    def _show_memory(self) -> None:
+        """Programs that size themselves by the machine's memory find the limit."""
+        shown = Path(_SCRATCH) / "meminfo"
+        values = dict.fromkeys(_LIMIT_SHOWN, self._spec.memory_bytes // 1024) | dict.fromkeys(_NOTHING_SHOWN, 0)
+        shown.write_text("".join(f"{name + ':':<16}{kilobytes:>8} kB\n" for name, kilobytes in values.items()))
+        linux.bind(str(shown), "/proc/meminfo", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
     def mount_runtime(self) -> None:
         """Packages may be installed over the shared runtime; what is written stays in this cell (overlayfs, userxattr)."""
@@ -142,6 +158,9 @@ class Confinement:
         resource.setrlimit(resource.RLIMIT_NPROC, (self._spec.process_count, self._spec.process_count))
         resource.setrlimit(resource.RLIMIT_MEMLOCK, (1 << 20, 1 << 20))
         resource.setrlimit(resource.RLIMIT_MSGQUEUE, (0, 0))
+        file_bytes = self._spec.workspace_bytes + self._spec.tmp_bytes  # more than fits: who writes on is told that the disk is full
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+        resource.setrlimit(resource.RLIMIT_SIGPENDING, (_SIGNALS, _SIGNALS))
 
     def give_up_rights(self) -> None:
         """No new privileges, then no capabilities: the order lets nothing regain what the next line drops."""
@@ -174,10 +193,11 @@ def _landlock_rights(abi: int) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Inherited:
-    """The descriptors that a clone gets from the template: its link, its control groups' files, and a pipe."""
+    """The descriptors that a clone gets from the template: its link, its control groups' files, its entrance, and a pipe."""
 
     link: socket.socket
     groups: list[int]
+    entrance: Entrance
     maps_written: int
 
 
@@ -189,7 +209,7 @@ def enter(spec: CellSpec, policy: CellPolicy, inherited: Inherited) -> int:
         _join_groups(inherited.groups)
         if not os.read(inherited.maps_written, 1):
             return 0  # the template died
-        _forget_template(link)
+        _forget_template(inherited)
         confinement = Confinement(spec, policy)
         for step in policy.steps:
             getattr(confinement, step)()
@@ -198,7 +218,8 @@ def enter(spec: CellSpec, policy: CellPolicy, inherited: Inherited) -> int:
         link.sendall(encode(Frame(Kind.RESULT, 0, {"error": {"kind": "confinement", "message": message}})))
         return 71
     gc.enable()
-    return agent.serve(agent.AgentConfig(workspace=WORKSPACE, runtime=policy.runtime, environment=policy.environment), link)
+    config = agent.AgentConfig(workspace=WORKSPACE, runtime=policy.runtime, environment=policy.environment, entrance=inherited.entrance)
+    return agent.serve(config, link)
 
 
 def _join_groups(descriptors: list[int]) -> None:
@@ -207,8 +228,9 @@ def _join_groups(descriptors: list[int]) -> None:
         os.write(descriptor, b"0")
 
 
-def _forget_template(link: socket.socket) -> None:
+def _forget_template(inherited: Inherited) -> None:
     """Nothing of the template's descriptors or signal handling reaches the cell."""
-    linux.close_all_but(link.fileno())
+    entrance = inherited.entrance.descriptor
+    linux.close_all_but(inherited.link.fileno(), *(() if entrance is None else (entrance,)))
     for number in (signal.SIGINT, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)

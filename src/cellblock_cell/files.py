@@ -16,6 +16,7 @@ from cellblock_cell.trees import remove_tree
 PIECE_BYTES = 256 * 1024
 ENTRIES_A_FRAME = 1000
 ENTRY_LIMIT = 200_000  # of one listing; their names are in the agent's memory
+NAMES_LIMIT = 8 * 1024 * 1024  # characters of all names of one listing
 
 Answer = Generator[Frame | None, None, Meta]
 
@@ -94,16 +95,27 @@ def list_files(workspace: Workspace, call: Call) -> Answer:
             raise ToolError("not_directory", f"{path} is not a directory") from error
         raise ToolError("bad_path", explain(path, error)) from error
     try:
-        names = os.listdir(descriptor)
-        if len(names) > ENTRY_LIMIT:
-            raise ToolError("too_many_entries", f"{path or 'the workspace'} has {len(names)} entries, over the limit of {ENTRY_LIMIT}")
-        names.sort()
+        names = sorted(_names(path, descriptor))
         for start in range(0, len(names), ENTRIES_A_FRAME):
             found = [_entry(workspace, relative, name, descriptor) for name in names[start : start + ENTRIES_A_FRAME]]
             yield Frame(Kind.DATA, call.number, {"entries": [entry for entry in found if entry is not None]})
         return {}
     finally:
         os.close(descriptor)
+
+
+def _names(path: str, directory: int) -> list[str]:
+    """All names; never more of them in memory than one listing may have."""
+    names: list[str] = []
+    size = 0
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            names.append(entry.name)
+            size += len(entry.name)
+            if len(names) > ENTRY_LIMIT or size > NAMES_LIMIT:
+                limits = f"{ENTRY_LIMIT} entries or {NAMES_LIMIT} characters of names"
+                raise ToolError("too_many_entries", f"{path or 'the workspace'} has more than the limit of {limits}")
+    return names
 
 
 def _entry(workspace: Workspace, parent: str, name: str, directory: int) -> dict[str, Scalar] | None:

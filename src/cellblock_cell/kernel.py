@@ -12,6 +12,7 @@ from typing import NoReturn, Protocol
 from cellblock_cell import linux
 from cellblock_cell.channel import Channel, HostLink
 from cellblock_cell.children import Children, End, become_user_process, kill_group, spawn_program
+from cellblock_cell.entrance import Entrance, Program
 from cellblock_cell.link import Frame, Kind
 from cellblock_cell.loop import Loop
 from cellblock_cell.output import Abandoned, OutputPipes, Stream
@@ -22,8 +23,9 @@ _DEATH_SECONDS = 0.2  # from a closed connection to the news that the process en
 
 @dataclass(frozen=True, slots=True)
 class KernelEnds:
-    """A new kernel's side: its connection and where it prints."""
+    """A new kernel's side: its connection, where it prints, and the group that it is to enter."""
 
+    entrance: Entrance
     connection: socket.socket
     stdout: int
     stderr: int
@@ -47,7 +49,8 @@ def executed(arguments: Sequence[str], environment: Mapping[str, str]) -> Launch
     """A kernel that is a program; its connection is its descriptor CONNECTION."""
 
     def launch(ends: KernelEnds) -> int:
-        return spawn_program(arguments, environment, {1: ends.stdout, 2: ends.stderr, CONNECTION: ends.connection.fileno()})
+        descriptors = {1: ends.stdout, 2: ends.stderr, CONNECTION: ends.connection.fileno()}
+        return spawn_program(Program(arguments, environment, descriptors), ends.entrance)
 
     return launch
 
@@ -55,6 +58,7 @@ def executed(arguments: Sequence[str], environment: Mapping[str, str]) -> Launch
 def _become_kernel(ends: KernelEnds, main: Callable[[socket.socket], None]) -> NoReturn:
     """Never returns to the agent's loop, whose objects stay as they are: closing them would close the kernel's descriptors."""
     try:
+        ends.entrance.take()  # before the user could reach this process
         linux.prctl(linux.PR_SET_DUMPABLE, 1)  # otherwise /proc/self belongs to root; the agent's memory holds no secret
         become_user_process()
         os.dup2(ends.stdout, 1)
@@ -94,7 +98,7 @@ class Kernel:
             theirs.close()
             raise
         try:
-            self.pid = launch(KernelEnds(theirs, self.pipes.stdout, self.pipes.stderr))
+            self.pid = launch(KernelEnds(children.entrance, theirs, self.pipes.stdout, self.pipes.stderr))
         except OSError:
             ours.close()
             self.pipes.close()
@@ -145,4 +149,4 @@ class Kernel:
 def is_result(frame: Frame) -> bool:
     """Whether a kernel's frame ends a run and says so with an exit code."""
     code = frame.meta.get("exit_code")
-    return frame.kind is Kind.RESULT and isinstance(code, int) and 0 <= code <= 255
+    return frame.kind is Kind.RESULT and type(code) is int and 0 <= code <= 255  # a truth value is an int too

@@ -18,6 +18,7 @@ def launch(control: socket.socket) -> NoReturn:
     if spec["privileged"]:  # the host's root mounts first: afterwards it could no longer read its own directories
         linux.unshare(linux.CLONE_NEWNS)
         rootfs.build_and_enter(root, staging=spec["staging"])
+        linux.set_effective_user(spec["namespace_owner"])
         linux.unshare(linux.CLONE_NEWUSER)
         _wait_for_maps(control)
     else:

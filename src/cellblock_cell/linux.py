@@ -30,6 +30,7 @@ MNT_DETACH = 2
 # prctl(2)
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_CAPBSET_DROP = 1, 4, 22, 24
 PR_SET_NO_NEW_PRIVS, PR_GET_TID_ADDRESS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 38, 40, 47, 4
+PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP = 28, 1 << 2
 SECCOMP_MODE_FILTER = 2
 # system-call numbers of x86_64 and of the generic table (aarch64); calls newer than 5.0 share one number everywhere
 _NUMBERS = {
@@ -150,11 +151,14 @@ def close_from(first: int) -> None:
     _syscall("close_range", _CLOSE_RANGE, first, 0xFFFFFFFF, 0)
 
 
-def close_all_but(kept: int) -> None:
+def close_all_but(*kept: int) -> None:
     """Close every descriptor but 0, 1, 2 and `kept`."""
-    if kept > 3:
-        _syscall("close_range", _CLOSE_RANGE, 3, kept - 1, 0)
-    close_from(kept + 1)
+    first = 3
+    for descriptor in sorted(kept):
+        if descriptor > first:
+            _syscall("close_range", _CLOSE_RANGE, first, descriptor - 1, 0)
+        first = descriptor + 1
+    close_from(first)
 
 
 def collapse_anonymous_memory() -> None:
@@ -177,6 +181,12 @@ def loopback_up() -> None:
         request = struct.pack("16sh22x", b"lo", 0)
         name, flags = struct.unpack("16sh22x", fcntl.ioctl(control, _SIOCGIFFLAGS, request))
         fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh22x", name, flags | _IFF_UP))
+
+
+def set_effective_user(number: int) -> None:
+    """Another effective id with the same capabilities: who makes a user namespace is charged for what is in it (user_namespaces(7))."""
+    prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP)
+    os.seteuid(number)
 
 
 def join_new_session_keyring() -> None:

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from cellblock_cell import confine, linux, warmth
+from cellblock_cell.entrance import Entrance
 from cellblock_cell.kernels import python as python_kernel
 
 _MESSAGE_BYTES = 64 * 1024
-_MOST_DESCRIPTORS = 8  # the link, and one for each control group hierarchy
+_MOST_DESCRIPTORS = 8  # the link, one for each control group hierarchy, and the entrance
 
 
 class Template:
@@ -36,10 +37,12 @@ class Template:
             if not data:
                 return
             request = json.loads(data)
+            for descriptor in descriptors:
+                os.set_inheritable(descriptor, False)  # received descriptors are; no exec in the cell may keep one
             link = socket.socket(fileno=descriptors[0])
-            link.set_inheritable(False)  # received descriptors are inheritable; no exec in the cell may keep the link
+            groups, entrances = descriptors[1 : 1 + request["group_count"]], descriptors[1 + request["group_count"] :]
             try:
-                self._spawn(confine.CellSpec(**request["cell"]), link, descriptors[1:])
+                self._spawn(confine.CellSpec(**request["cell"]), link, groups, Entrance(*entrances))
             except OSError as error:
                 self._tell({"event": "refused", "name": request["cell"]["name"], "message": str(error)})
             finally:
@@ -47,12 +50,12 @@ class Template:
                 for descriptor in descriptors[1:]:
                     os.close(descriptor)
 
-    def _spawn(self, spec: confine.CellSpec, link: socket.socket, groups: list[int]) -> None:
+    def _spawn(self, spec: confine.CellSpec, link: socket.socket, groups: list[int], entrance: Entrance) -> None:
         with _pipe() as (reader, writer):
             pid, pidfd = linux.fork_into(self._policy.clone_flags)
             if pid == 0:
                 os.close(writer)  # so that the clone sees the end of the pipe, and ends, when this process dies
-                self._become_cell(spec, confine.Inherited(link, groups, reader))
+                self._become_cell(spec, confine.Inherited(link, groups, entrance, reader))
             self._finish(spec, pid, pidfd, maps_written=writer)
 
     def _finish(self, spec: confine.CellSpec, pid: int, pidfd: int, *, maps_written: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import uuid
 from collections.abc import Generator, Iterator
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 
 _DEPTH_LIMIT = 100  # descriptors open at once; what lies deeper is moved up first
 _STEPS_BETWEEN_PAUSES = 200
+_NAMES_AT_ONCE = 1000  # of a level; their names are in the agent's memory
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -37,7 +39,7 @@ def remove_tree(directory: int, name: str) -> Generator[None, None, None]:
 def _enter(parent: int, name: str) -> _Level:
     descriptor = os.open(name, _OPEN_DIRECTORY, dir_fd=parent)
     try:
-        return _Level(name, descriptor, iter(os.listdir(descriptor)))
+        return _Level(name, descriptor, iter(_some_names(descriptor)))
     except OSError:
         os.close(descriptor)
         raise
@@ -69,9 +71,14 @@ def _is_removed(directory: int, name: str) -> bool:
 
 def _leave(levels: list[_Level], directory: int) -> None:
     level = levels[-1]
-    left = os.listdir(level.descriptor)  # moved up from the depth, or written meanwhile
+    left = _some_names(level.descriptor)  # not read yet, moved up from the depth, or written meanwhile
     if left:
         level.names = iter(left)
         return
     os.rmdir(level.name, dir_fd=levels[-2].descriptor if len(levels) > 1 else directory)
     os.close(levels.pop().descriptor)
+
+
+def _some_names(directory: int) -> list[str]:
+    with os.scandir(directory) as entries:
+        return [entry.name for entry in itertools.islice(entries, _NAMES_AT_ONCE)]

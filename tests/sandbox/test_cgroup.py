@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from cellblock.sandbox.cgroup import Group, GroupLimits, Groups, NoGroups, find_groups
+from cellblock.sandbox.cgroup import find_groups
+from cellblock.sandbox.groups import Group, GroupLimits, Groups
+from cellblock.sandbox.sampling import SampledGroups
 
-LIMITS = GroupLimits(memory_bytes=64 * 1024 * 1024, process_count=8, cpus=0.5)
+LIMITS = GroupLimits(memory_bytes=64 * 1024 * 1024, agent_memory_bytes=512 * 1024 * 1024, process_count=8, cpus=0.5)
 EAT = "data = bytearray(256 * 1024 * 1024); print(len(data))"
 FORK = """
 children = []
@@ -34,7 +36,7 @@ except BlockingIOError:
 @pytest.fixture
 def groups() -> Iterator[Groups]:
     found = find_groups("auto")
-    if isinstance(found, NoGroups):
+    if isinstance(found, SampledGroups):
         pytest.skip("no control groups that this user may write to")
     yield found
     found.close()
@@ -47,9 +49,9 @@ def group(groups: Groups) -> Iterator[Group]:
     made.remove()
 
 
-def run_in(group: Group, code: str) -> subprocess.CompletedProcess[str]:
-    """Run Python that joins the group before it does anything; what it has forked ends with it."""
-    members = group.open_members()
+def run_in(group: Group, code: str, *, entering: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run Python that joins the group and then the user's before it does anything; what it has forked ends with it."""
+    members = [*group.open_members(), *(group.open_entrance() if entering else ())]
     join = f"import os\nfor member in {members}: os.write(member, b'0')\n"
     try:
         process = subprocess.Popen(
@@ -77,6 +79,15 @@ def directories() -> list[Path]:
 def test_memory_beyond_the_limit_kills_and_is_counted(group: Group) -> None:
     assert run_in(group, EAT).returncode == -9
     assert group.out_of_memory_kills() == 1
+
+
+def test_memory_of_an_agent_has_a_bound_of_its_own(groups: Groups) -> None:
+    group = groups.create("agent", LIMITS)
+    try:
+        assert run_in(group, EAT, entering=False).returncode == 0
+        assert group.out_of_memory_kills() == 0
+    finally:
+        group.remove()
 
 
 def test_the_same_memory_without_the_group_is_granted() -> None:
@@ -108,5 +119,5 @@ def test_groups_of_a_server_that_was_killed_are_swept_at_the_next_start(groups: 
 def test_a_host_told_to_use_none_has_groups_that_limit_nothing() -> None:
     groups = find_groups("none")
     group = groups.create("test", LIMITS)
-    assert group.open_members() == []
+    assert group.open_members() == group.open_entrance() == []
     assert (groups.kind, group.out_of_memory_kills()) == ("none", 0)

@@ -1,56 +1,24 @@
-"""Limits of one cell in control groups: version 2, version 1, or none where the host grants neither."""
+"""Limits of one cell in control groups of version 2 or 1; sampling where the host grants neither."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import secrets
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from cellblock.errors import HostNotReady
+from cellblock.sandbox.groups import Group, GroupLimits, Groups, Kind
+from cellblock.sandbox.sampling import SampledGroups
 
 _CPU_PERIOD_MICROSECONDS = 100_000
 _V1_CONTROLLERS = ("memory", "pids", "cpu")
 _V1_SOCKET_BUFFERS = "memory.kmem.tcp.limit_in_bytes"  # version 1 charges what waits in sockets to nobody until this has a limit
+_V1_WITH_SWAP = "memory.memsw.limit_in_bytes"
+_AGENT, _USER = "agent", "user"
 _PREFIX = "cellblock-"  # followed by the server's process id, and a token: a process may run several nodes
 _MOUNTS = Path("/proc/self/mountinfo")
 _MEMBERSHIP = Path("/proc/self/cgroup")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupLimits:
-    """What the processes of one cell may use together."""
-
-    memory_bytes: int
-    process_count: int
-    cpus: float
-
-
-class Group(Protocol):
-    """The control group of one cell."""
-
-    def open_members(self) -> list[int]:
-        """Descriptors, for the caller to close: a process that writes 0 to each joins, with all it will start."""
-
-    def out_of_memory_kills(self) -> int:
-        """How often the kernel killed a process of the group for memory."""
-
-    def remove(self) -> None:
-        """Remove the group, which is empty by now."""
-
-
-class Groups(Protocol):
-    """Makes groups; one implementation for each kind of host."""
-
-    kind: str
-
-    def create(self, name: str, limits: GroupLimits) -> Group:
-        """Make a group; raises HostNotReady when the host refuses."""
-
-    def close(self) -> None:
-        """Remove what `create` needs above the groups."""
 
 
 def _write(path: Path, value: int | str) -> None:
@@ -81,57 +49,37 @@ def _counter(path: Path, name: str) -> int:
     return 0
 
 
-class NoGroup:
-    """A cell without a control group: only setrlimit(2) bounds it."""
-
-    def open_members(self) -> list[int]:
-        """Nothing to join."""
-        return []
-
-    def out_of_memory_kills(self) -> int:
-        """Unknown without a group."""
-        return 0
-
-    def remove(self) -> None:
-        """Nothing to remove."""
-
-
-class NoGroups:
-    """A host that grants no control groups."""
-
-    kind = "none"
-
-    def create(self, name: str, limits: GroupLimits) -> Group:
-        """A group that limits nothing."""
-        return NoGroup()
-
-    def close(self) -> None:
-        """Nothing to remove."""
-
-
 class V2Group:
-    """A directory of the unified hierarchy (cgroup-v2, kernel documentation)."""
+    """A directory of the unified hierarchy with one below it for each memory limit (cgroup-v2, kernel documentation)."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def open_members(self) -> list[int]:
         """The one list of members."""
-        return _open_all([self._path / "cgroup.procs"])
+        return _open_all([self._path / _AGENT / "cgroup.procs"])
+
+    def open_entrance(self) -> list[int]:
+        """The user's list of members; processes and CPU time are counted in the directory above both."""
+        return _open_all([self._path / _USER / "cgroup.procs"])
+
+    def watch(self, first_pid: int) -> None:
+        """The kernel holds the limits."""
 
     def out_of_memory_kills(self) -> int:
-        """The group's own count."""
-        return _counter(self._path / "memory.events", "oom_kill")
+        """The user group's own count."""
+        return _counter(self._path / _USER / "memory.events", "oom_kill")
 
     def remove(self) -> None:
-        """Remove the directory."""
-        self._path.rmdir()
+        """Remove the directories."""
+        for path in (self._path / _USER, self._path / _AGENT, self._path):
+            path.rmdir()
 
 
 class V2Groups:
     """Groups below this process's own, where the unified hierarchy has the controllers and is writable."""
 
-    kind = "v2"
+    kind: Kind = "v2"
 
     def __init__(self, parent: Path) -> None:
         self._parent = parent / _own_name()
@@ -148,14 +96,20 @@ class V2Groups:
         path = self._parent / name
         try:
             path.mkdir()
-            _write(path / "memory.max", limits.memory_bytes)
-            if (path / "memory.swap.max").exists():
-                _write(path / "memory.swap.max", 0)
+            _write(path / "cgroup.subtree_control", "+memory")
+            for below, memory_bytes in ((_AGENT, limits.agent_memory_bytes), (_USER, limits.memory_bytes)):
+                (path / below).mkdir()
+                _write(path / below / "memory.max", memory_bytes)
+                if (path / below / "memory.swap.max").exists():
+                    _write(path / below / "memory.swap.max", 0)
             _write(path / "pids.max", limits.process_count)
             _write(path / "cpu.max", f"{int(limits.cpus * _CPU_PERIOD_MICROSECONDS)} {_CPU_PERIOD_MICROSECONDS}")
         except OSError as error:
             raise HostNotReady(f"cgroup {path} cannot be made: {error.strerror}") from error
         return V2Group(path)
+
+    async def enforce(self) -> None:
+        """The kernel holds the limits."""
 
     def close(self) -> None:
         """Remove the directory above the groups."""
@@ -164,29 +118,37 @@ class V2Groups:
 
 
 class V1Group:
-    """One directory in each hierarchy (cgroup-v1, kernel documentation)."""
+    """One directory in each hierarchy; that for memory has one below it for each limit (cgroup-v1, kernel documentation)."""
 
     def __init__(self, paths: dict[str, Path]) -> None:
         self._paths = paths
+        self._agent, self._user = (paths["memory"] / name for name in (_AGENT, _USER))
 
     def open_members(self) -> list[int]:
         """The list of each hierarchy: the one of threads, which the kernel changes without stopping all forks."""
-        return _open_all([path / "tasks" for path in self._paths.values()])
+        return _open_all([path / "tasks" for path in (self._agent, *self._paths.values()) if path != self._paths["memory"]])
+
+    def open_entrance(self) -> list[int]:
+        """The user's list in the memory hierarchy."""
+        return _open_all([self._user / "tasks"])
+
+    def watch(self, first_pid: int) -> None:
+        """The kernel holds the limits."""
 
     def out_of_memory_kills(self) -> int:
-        """The memory hierarchy's count."""
-        return _counter(self._paths["memory"] / "memory.oom_control", "oom_kill")
+        """The count of the user's group."""
+        return _counter(self._user / "memory.oom_control", "oom_kill")
 
     def remove(self) -> None:
         """Remove every directory."""
-        for path in self._paths.values():
+        for path in (self._user, self._agent, *self._paths.values()):
             path.rmdir()
 
 
 class V1Groups:
     """Groups in the separate hierarchies of version 1, below this process's own."""
 
-    kind = "v1"
+    kind: Kind = "v1"
 
     def __init__(self, roots: dict[str, Path]) -> None:
         own = _own_name()
@@ -205,17 +167,17 @@ class V1Groups:
         try:
             for path in paths.values():
                 path.mkdir()
-            _write(paths["memory"] / "memory.limit_in_bytes", limits.memory_bytes)
-            if (paths["memory"] / "memory.memsw.limit_in_bytes").exists():
-                _write(paths["memory"] / "memory.memsw.limit_in_bytes", limits.memory_bytes)
-            if (paths["memory"] / _V1_SOCKET_BUFFERS).exists():
-                _write(paths["memory"] / _V1_SOCKET_BUFFERS, limits.memory_bytes // 4)
+            for below, memory_bytes in ((_AGENT, limits.agent_memory_bytes), (_USER, limits.memory_bytes)):
+                _limit_memory_v1(paths["memory"] / below, memory_bytes)
             _write(paths["pids"] / "pids.max", limits.process_count)
             _write(paths["cpu"] / "cpu.cfs_period_us", _CPU_PERIOD_MICROSECONDS)
             _write(paths["cpu"] / "cpu.cfs_quota_us", quota)
         except OSError as error:
             raise HostNotReady(f"cgroup {name} cannot be made: {error.strerror}") from error
         return V1Group(paths)
+
+    async def enforce(self) -> None:
+        """The kernel holds the limits."""
 
     def close(self) -> None:
         """Remove the directories above the groups."""
@@ -227,7 +189,7 @@ class V1Groups:
 def find_groups(setting: str) -> Groups:
     """The strongest kind this process may use; `setting` is "auto" or "none"."""
     if setting == "none":
-        return NoGroups()
+        return SampledGroups()
     for candidate in (_version_2(), _version_1()):
         if candidate is not None:
             try:
@@ -236,7 +198,16 @@ def find_groups(setting: str) -> Groups:
                 _abandon(candidate)
             else:
                 return candidate
-    return NoGroups()
+    return SampledGroups()
+
+
+def _limit_memory_v1(group: Path, memory_bytes: int) -> None:
+    group.mkdir()
+    _write(group / "memory.limit_in_bytes", memory_bytes)
+    if (group / _V1_WITH_SWAP).exists():
+        _write(group / _V1_WITH_SWAP, memory_bytes)
+    if (group / _V1_SOCKET_BUFFERS).exists():
+        _write(group / _V1_SOCKET_BUFFERS, memory_bytes // 4)
 
 
 def _own_name() -> str:
@@ -247,7 +218,7 @@ def _sweep(directory: Path) -> None:
     """Remove what servers left that were killed: groups named after a process that is no more."""
     for left in directory.glob(f"{_PREFIX}*"):
         if not Path("/proc", left.name.removeprefix(_PREFIX).partition("-")[0]).exists():
-            for group in (*left.glob("*/"), left):
+            for group in (*left.glob("*/*/"), *left.glob("*/"), left):
                 with contextlib.suppress(OSError):  # its last processes are still going; the next start finds it empty
                     group.rmdir()
 

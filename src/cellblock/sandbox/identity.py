@@ -29,6 +29,11 @@ class IdentityRange:
         self._free = deque(range(1, count)) if self.is_privileged else deque()
 
     @property
+    def template_id(self) -> int:
+        """The host id of the template, which no cell and nothing else of the host has when the host runs as root."""
+        return self._base if self.is_privileged else os.geteuid()
+
+    @property
     def template_uid_map(self) -> str:
         """The map of the template's namespace (user_namespaces(7))."""
         return f"0 {self._base} {self._count}\n" if self.is_privileged else f"0 {os.geteuid()} 1\n"

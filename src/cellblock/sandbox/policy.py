@@ -18,6 +18,7 @@ RUNTIME_OWNER_ID = 999
 
 # Every entry of /proc that tells of the host or changes it (the list of the OCI runtimes' defaults, with what newer kernels add).
 MASKED_FILES = (
+    "/proc/cmdline",
     "/proc/config.gz",
     "/proc/interrupts",
     "/proc/kallsyms",
@@ -54,6 +55,7 @@ _DENIED_GROUPS = {
     "keys, time and names": """add_key request_key keyctl settimeofday stime clock_settime clock_adjtime adjtimex sethostname
         setdomainname""",
     "placement of memory": "mbind set_mempolicy set_mempolicy_home_node move_pages migrate_pages memfd_secret",
+    "one number for the machine": "io_setup",  # fs.aio-max-nr: one cell could take all of it from the host's databases
 }
 DENIED = tuple(name for names in _DENIED_GROUPS.values() for name in names.split())
 ABSENT = ("clone3",)  # ENOSYS, so that libraries fall back to clone, whose flags can be read

@@ -52,12 +52,13 @@ class Spawned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpawnRequest:
-    """One cell to be made; it writes 0 to each of the groups' descriptors, which stay the caller's."""
+    """One cell to be made; it writes 0 to each of the groups' descriptors, which stay the caller's, as that of the entrance does."""
 
     name: str
     identity: Identity
     sizes: dict[str, int]
     groups: tuple[int, ...]
+    entrance: tuple[int, ...]
 
 
 def install_cell_code(cache: Path) -> Path:
@@ -145,7 +146,7 @@ class Template:
         self._waiting[request.name] = answer
         try:
             with theirs:
-                socket.send_fds(self._control, [self._spawn_message(request)], [theirs.fileno(), *request.groups])
+                socket.send_fds(self._control, [self._spawn_message(request)], [theirs.fileno(), *request.groups, *request.entrance])
             async with asyncio.timeout(_START_SECONDS):
                 pid, pidfd = await answer
         except TimeoutError as error:
@@ -168,7 +169,7 @@ class Template:
         identity = request.identity
         cell = {"name": request.name, "uid_map": identity.uid_map, "gid_map": identity.gid_map, **request.sizes}
         cell["may_set_groups"] = self._identities.is_privileged
-        return json.dumps({"cell": cell}).encode()
+        return json.dumps({"cell": cell, "group_count": len(request.groups)}).encode()
 
     async def close(self) -> None:
         """End the process; cells that live go on without it. May be called again."""
@@ -206,6 +207,7 @@ class Template:
                 "directories": ["/home/cell", "/run", "/run/cell", "/workspace", "/tmp"],
             },
             "privileged": self._identities.is_privileged,
+            "namespace_owner": self._identities.template_id,
             "staging": str(self._plan.staging),
             "python": python,
             "arguments": ["-I", "-B", "-c", _SECOND_STAGE.format(code=CODE)],

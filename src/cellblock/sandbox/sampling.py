@@ -1,0 +1,223 @@
+"""The memory limit where the host grants no control groups: the cells' processes are measured, and the largest of a cell is killed.
+
+A cell that passes its limit takes memory from the host, so the host's own figure, which is cheap, says when to look at the cells.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import select
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cellblock.sandbox.groups import Group, GroupLimits, Kind
+
+TICK_SECONDS = 0.02  # between two looks at the host's memory
+SWEEP_SECONDS = 1.0  # between two looks at the cells when the host's memory stays as it is
+_GROWTH_KB = 32 * 1024  # of the host's used memory, from which on the cells are looked at before that
+_REST = 4  # a look at the cells is followed by a pause of so many times its length
+_SPARED_BYTES = 16 * 1024 * 1024  # the death of a process that holds less would free nothing, and forbid `rm` in a full workspace
+_DEATH_MILLISECONDS = 1000
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_TMPFS = ("workspace", "tmp", "dev/shm", "home/cell")
+_MEMORY_INFO = Path("/proc/meminfo")
+
+
+@dataclass(frozen=True, slots=True)
+class _Glance:
+    """What one read of a process's stat file tells; when all of a cell's are as before, so is its memory."""
+
+    pid: int
+    page_faults: int
+    resident_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """A process's share of the memory that it has for itself, and of what it shares by mapping it (proc_pid_smaps(5))."""
+
+    private_bytes: int
+    shared_bytes: int
+
+
+class SampledGroup:
+    """The processes of one cell, found by their PID namespace."""
+
+    def __init__(self, owner: SampledGroups, limits: GroupLimits) -> None:
+        self._owner = owner
+        self._limit = limits.memory_bytes
+        self._kills = 0
+        self._last: list[_Glance] = []
+        self.first_pid = 0
+        self.namespace = ""
+
+    def open_members(self) -> list[int]:
+        """Nothing to join."""
+        return []
+
+    def open_entrance(self) -> list[int]:
+        """Nothing to join."""
+        return []
+
+    def watch(self, first_pid: int) -> None:
+        """From here on the cell is looked at."""
+        self.first_pid = first_pid
+        self.namespace = _namespace(first_pid)
+        self._owner.add(self)
+
+    def out_of_memory_kills(self) -> int:
+        """Counted before the signal is sent, so that who sees the death sees the count."""
+        return self._kills
+
+    def remove(self) -> None:
+        """Look at it no more."""
+        self._owner.discard(self)
+
+    def check(self, pids: list[int]) -> None:
+        """Kill the largest process of the user until the others are within the limit."""
+        glances = [glance for pid in pids if pid != self.first_pid and (glance := _glance(pid)) is not None]
+        files = self._file_bytes()
+        if sum(glance.resident_bytes for glance in glances) + files <= self._limit or glances == self._last:
+            return  # what processes share counts once for each of them here, so less is certain
+        left = {glance.pid for glance in glances}
+        while self._exceeding(left, files):
+            files = self._file_bytes()
+        self._last = glances
+
+    def _exceeding(self, pids: set[int], file_bytes: int) -> bool:
+        """Whether they were beyond the limit and one, which is taken out of `pids`, was killed for it."""
+        memory = {pid: found for pid in pids if (found := _memory(pid)) is not None}
+        shared = max(file_bytes, sum(found.shared_bytes for found in memory.values()))  # a mapped file of the cell is in both
+        if not memory or shared + sum(found.private_bytes for found in memory.values()) <= self._limit:
+            return False
+        largest = max(memory, key=lambda pid: memory[pid].private_bytes + memory[pid].shared_bytes)
+        if memory[largest].private_bytes + memory[largest].shared_bytes < _SPARED_BYTES:
+            return False
+        pids.discard(largest)
+        self._kill(largest)
+        return True
+
+    def _kill(self, pid: int) -> None:
+        """A process id may have passed to another process since it was looked at; the descriptor cannot."""
+        try:
+            pidfd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return
+        try:
+            if _namespace(pid) == self.namespace:
+                self._kills += 1
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                ended = select.poll()
+                ended.register(pidfd, select.POLLIN)
+                ended.poll(_DEATH_MILLISECONDS)
+        except ProcessLookupError:
+            self._kills -= 1
+        finally:
+            os.close(pidfd)
+
+    def _file_bytes(self) -> int:
+        total = 0
+        for place in _TMPFS:
+            with contextlib.suppress(OSError):  # the cell ends
+                found = os.statvfs(f"/proc/{self.first_pid}/root/{place}")
+                total += (found.f_blocks - found.f_bfree) * found.f_frsize
+        return total
+
+
+class SampledGroups:
+    """Limits by setrlimit(2), and memory by looking at it."""
+
+    kind: Kind = "none"
+
+    def __init__(self) -> None:
+        self._watched: set[SampledGroup] = set()
+        self._has_cells = asyncio.Event()
+
+    def create(self, name: str, limits: GroupLimits) -> Group:
+        """The processes of a cell that will be told to it."""
+        return SampledGroup(self, limits)
+
+    def add(self, group: SampledGroup) -> None:
+        """Look at this one."""
+        self._watched.add(group)
+        self._has_cells.set()
+
+    def discard(self, group: SampledGroup) -> None:
+        """Look at it no more."""
+        self._watched.discard(group)
+
+    async def enforce(self) -> None:
+        """Look at the cells in a thread, because the kernel walks page tables for the answers."""
+        while True:
+            await self._has_cells.wait()
+            if not self._watched:
+                self._has_cells.clear()
+                continue
+            available, started = _available_kb(), time.monotonic()
+            await _finished(self.sweep)
+            rest = max(TICK_SECONDS, _REST * (time.monotonic() - started))
+            await asyncio.sleep(rest)
+            while _available_kb() > available - _GROWTH_KB and time.monotonic() - started < SWEEP_SECONDS:  # noqa: ASYNC110
+                await asyncio.sleep(TICK_SECONDS)
+
+    def sweep(self) -> None:
+        """Look at every cell once."""
+        groups = {group.namespace: group for group in list(self._watched)}
+        pids: dict[str, list[int]] = {namespace: [] for namespace in groups}
+        for name in os.listdir("/proc"):
+            if name.isdigit() and (namespace := _namespace(int(name))) in pids:
+                pids[namespace].append(int(name))
+        for namespace, group in groups.items():
+            if namespace:
+                group.check(pids[namespace])
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+async def _finished(work: Callable[[], None]) -> None:
+    """Who is cancelled meanwhile waits for the thread all the same: it must not kill by what it knew of cells that have ended."""
+    running = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait({running})
+        raise
+
+
+def _namespace(pid: int) -> str:
+    """The PID namespace's name; the empty string of a process that has ended or is another user's."""
+    try:
+        return os.readlink(f"/proc/{pid}/ns/pid")
+    except OSError:
+        return ""
+
+
+def _glance(pid: int) -> _Glance | None:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return _Glance(pid, page_faults=int(fields[7]), resident_bytes=int(fields[21]) * _PAGE_BYTES)
+
+
+def _memory(pid: int) -> _Memory | None:
+    """None of a process that has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return None
+    found = {name: int(rest.split()[0]) * 1024 for name, _, rest in (line.partition(":") for line in lines[1:])}
+    return _Memory(private_bytes=found["Pss_Anon"] + found["SwapPss"], shared_bytes=found["Pss_Shmem"])
+
+
+def _available_kb() -> int:
+    for line in _MEMORY_INFO.read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1])
+    return 0

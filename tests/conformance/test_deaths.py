@@ -1,0 +1,91 @@
+"""What dies, what the call is told, what is lost, and that the session or the service goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from running_server import RunningServer, ServedSession, descendants, texts, until
+
+EAT = "import signal; data = bytearray(b'x') * (900 << 20); signal.pause()"
+
+
+def template_of(server: RunningServer) -> int:
+    """The server's child from which cells are cloned."""
+    (template,) = (pid for pid in descendants(server.process.pid) if parent_of(pid) == server.process.pid)
+    return template
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def test_kernel_killed_by_the_memory_limit_names_the_limit_and_what_is_lost(session: ServedSession) -> None:
+    session.write(kept="kept")
+    result = session.run(EAT)
+    said = result["structuredContent"]["stderr"]
+    assert (result["isError"], result["structuredContent"]["exitCode"]) == (True, 137)
+    assert "memory limit of 512 MB" in said
+    assert "variables are lost, files are kept" in said
+    assert session.printed("print(open('kept').read())") == "kept"
+
+
+def test_command_killed_by_the_memory_limit_names_the_limit(session: ServedSession) -> None:
+    result = session.command(f'python -c "{EAT}"')
+    assert result["structuredContent"]["exitCode"] == 137
+    assert "memory limit of 512 MB" in " ".join(texts(result))
+
+
+def test_kernel_that_killed_itself_is_not_said_to_have_reached_the_limit(session: ServedSession) -> None:
+    result = session.run("import os; os.kill(os.getpid(), 9)")
+    assert "SIGKILL" in result["structuredContent"]["stderr"]
+    assert "limit" not in result["structuredContent"]["stderr"]
+
+
+def test_full_disk_is_the_codes_own_error(session: ServedSession) -> None:
+    session.command("rm -rf /tmp/*")
+    result = session.run("open('/tmp/big', 'wb').write(bytes(200 << 20))")
+    assert result["isError"] is True
+    assert "No space left on device" in " ".join(texts(result))
+    assert session.printed("print('alive')") == "alive"
+
+
+def test_dead_template_is_replaced_for_the_next_session_and_harms_no_other(server: RunningServer, session: ServedSession) -> None:
+    session.printed("x = 1")
+    dead = template_of(server)
+    os.kill(dead, signal.SIGKILL)
+    until(lambda: not Path(f"/proc/{dead}").exists())
+    for _ in range(4):  # more than the pool holds
+        with server.session() as later:
+            assert later.printed("print('later')") == "later"
+    assert session.printed("print(x)") == "1"
+    assert template_of(server) != dead
+
+
+@pytest.mark.parametrize("call", [("listFiles", {}), ("executeCode", {"language": "python", "code": "1"})])
+def test_session_whose_agent_died_keeps_its_reason_and_every_later_error_names_it(
+    server: RunningServer, call: tuple[str, dict[str, str]]
+) -> None:
+    session = server.start()
+    os.kill(agent_of(server, session), signal.SIGKILL)
+    until(lambda: session.get()["status"] == "TERMINATED")
+    for _ in range(2):
+        assert "its first process ended" in session.refused(call[0], **call[1])["Error"]["Message"]
+    with server.session() as other:
+        assert other.printed("print('alive')") == "alive"
+
+
+def agent_of(server: RunningServer, session: ServedSession) -> int:
+    """The cell's first process as the host has it."""
+    mark = f"mark-{session.id}"
+    session.write(**{mark: "here"})
+    return next(pid for pid in descendants(server.process.pid) if is_first(pid) and Path(f"/proc/{pid}/root/workspace/{mark}").exists())
+
+
+def is_first(pid: int) -> bool:
+    """Whether it is the first process of a PID namespace within this one."""
+    ids = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("NSpid:")).split()[1:]
+    return len(ids) > 1 and ids[-1] == "1"
