@@ -7,8 +7,11 @@ INSTALLED := $(VENV)/.installed
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate
 NPM_LOCK := npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund
 FILES := src/cellblock/runtime_files
+FUZZ := build/fuzz
+FUZZ_TARGETS ?= event_stream damaged_event_stream request signature http_body link forged_agent file_tools
+FUZZ_SECONDS ?= 60
 
-.PHONY: help demo serve check test bench clean lock
+.PHONY: help demo serve check test bench soak clean lock fuzz
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -33,9 +36,21 @@ test: $(INSTALLED)  ## all tests; those that need root are named when they are l
 bench: $(INSTALLED)  ## the numbers of docs/specification.md, measured here
 	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
+fuzz: $(FUZZ)/.installed  ## FUZZ_SECONDS=60 of guided fuzzing for each of FUZZ_TARGETS; what fails is kept in build/fuzz
+	@libraries=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') && for target in $(FUZZ_TARGETS); do \
+	  echo "== $$target"; mkdir -p "$(FUZZ)/corpus/$$target"; \
+	  PYTHONPATH="$$PWD/src:$$PWD/tests:$$libraries" $(FUZZ)/bin/python tests/fuzz/guided.py "$$target" "$(FUZZ)/corpus/$$target" \
+	    -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0 \
+	    -artifact_prefix="$(FUZZ)/$$target-" || exit 1; \
+	done
+
+soak: $(INSTALLED)  ## 1000 sessions of mixed real work, 32 at once, then what they left behind
+	@$(BIN)/python benchmarks/soak.py
+
 lock: $(INSTALLED)  ## make the lock files again from what they are made of
 	$(LOCK) pyproject.toml --group dev --output-file requirements.lock
 	$(LOCK) $(FILES)/python.in --output-file $(FILES)/python.lock
+	$(LOCK) tests/fuzz/requirements.in --output-file tests/fuzz/requirements.lock
 	cd $(FILES)/node && $(NPM_LOCK)
 	cd $(FILES)/kernel && $(NPM_LOCK)
 	cd $(FILES)/fonts && $(NPM_LOCK)
@@ -43,6 +58,11 @@ lock: $(INSTALLED)  ## make the lock files again from what they are made of
 clean:  ## remove what was made here; the runtime in the cache directory stays
 	rm -rf $(VENV) build dist demo-output .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find src tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(FUZZ)/.installed: tests/fuzz/requirements.lock $(INSTALLED)
+	@$(BIN)/python -m venv $(FUZZ)
+	@$(FUZZ)/bin/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: --requirement tests/fuzz/requirements.lock
+	@touch $@
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -88,6 +88,11 @@ class Report:
         found = {name: round(samples.quantile(share) * scale, 3) for name, share in _COLUMNS.items()}
         self._rows.append(Row(what=what, unit=unit, count=len(samples.values), **found))
 
+    @property
+    def is_held(self) -> bool:
+        """Whether everything that was judged is within its bound."""
+        return all(verdict.is_held for verdict in self._verdicts)
+
     def note(self, what: str, value: str) -> None:
         """A figure without a distribution, or why one is missing."""
         self._facts[what] = value

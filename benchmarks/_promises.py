@@ -65,4 +65,14 @@ PROMISES = {
     "left-memory": Promise(
         script="leftovers", what="growth of the server's and the template's memory over 1000 sessions", at_most=20, unit="MB"
     ),
+    "soak-wrong": Promise(script="soak", what="wrong answers in 1000 sessions of mixed work, 32 at once", at_most=0),
+    "soak-left-processes": Promise(script="soak", what="processes left after them", at_most=0),
+    "soak-left-mounts": Promise(script="soak", what="mounts left after them", at_most=0),
+    "soak-left-cgroups": Promise(script="soak", what="control groups left after them", at_most=0),
+    "soak-left-files": Promise(script="soak", what="files left after them, beside the database", at_most=0),
+    "soak-left-descriptors": Promise(script="soak", what="descriptors of the server left after them", at_most=0),
+    "soak-left-memory": Promise(
+        script="soak", what="growth of the server's and the template's memory over them, after a warm-up", at_most=20, unit="MB"
+    ),
+    "soak-left-after-end": Promise(script="soak", what="processes, mounts and control groups left when the server has ended", at_most=0),
 }

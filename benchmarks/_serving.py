@@ -43,13 +43,13 @@ class Server:
         """The process that cells are cloned from."""
         return children(self.pid)[0]
 
-    def client(self, connections: int = 10) -> Any:
-        """A stock client of the data plane."""
+    def client(self, connections: int = 10, **config: Any) -> Any:
+        """A stock client of the data plane, unless its configuration says more."""
         key = read_credentials(self.data_dir)
         if key is None:
             raise RuntimeError(f"{self.data_dir} holds no credentials")
         session = boto3.Session(aws_access_key_id=key.id, aws_secret_access_key=key.secret, region_name=REGION)
-        return session.client("bedrock-agentcore", endpoint_url=self.url, config=Config(max_pool_connections=connections))
+        return session.client("bedrock-agentcore", endpoint_url=self.url, config=Config(max_pool_connections=connections, **config))
 
     def cells(self) -> list[list[int]]:
         """The processes of each cell."""

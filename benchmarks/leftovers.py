@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 
+from _holdings import Holdings, groups_of, holdings
 from _measuring import MB, Report, Samples, command_line, progress
-from _serving import Server, Session, descendants, memory_bytes, server
+from _serving import Server, Session, descendants, server
 
 CODE = "import numpy; open('file', 'w').write('x' * 100_000); print(numpy.zeros(5).tolist())"
 COMMAND = "sleep 1000 & echo left behind"
 WARM_UP = 20
-CGROUPS = Path("/sys/fs/cgroup")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Holdings:
-    """What a server and its cells hold of the machine."""
-
-    processes: int
-    mounts: int
-    cgroups: int
-    files: int
-    descriptors: int
-    memory: int
 
 
 def main() -> None:
@@ -58,25 +46,6 @@ def live_through(running: Server, count: int, seconds: Samples) -> None:
             session.invoke("executeCommand", command=COMMAND)
             session.stop()
     client.close()
-
-
-def holdings(running: Server, pool: int) -> Holdings:
-    """Counted when the pool is full and nothing is under way."""
-    running.wait_for_pool(pool)
-    processes = (running.pid, running.template_pid)
-    return Holdings(
-        processes=len(descendants(running.pid)),
-        mounts=sum(len(Path(f"/proc/{pid}/mountinfo").read_text().splitlines()) for pid in processes),
-        cgroups=len(groups_of(running.pid)),
-        files=sum(path.is_file() for path in running.data_dir.parent.rglob("*")),
-        descriptors=sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in processes),
-        memory=sum(memory_bytes(pid, "VmRSS") for pid in processes),
-    )
-
-
-def groups_of(pid: int) -> list[Path]:
-    """The control groups that the server made, in every hierarchy."""
-    return [group for own in CGROUPS.rglob(f"cellblock-{pid}-*") for group in (own, *own.iterdir()) if group.is_dir()]
 
 
 if __name__ == "__main__":

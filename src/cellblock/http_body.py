@@ -10,7 +10,8 @@ from typing import Any
 from cellblock.errors import BodyTooLarge, ValidationFailed
 
 LARGE_BYTES = 1024 * 1024
-READ_SECONDS = 120.0  # between two pieces; a slow client must not hold a place among the large bodies
+READ_SECONDS = 120.0  # what a body may lag behind the least rate; a slow client must not hold a place among the large bodies
+LEAST_BYTES_A_SECOND = 64 * 1024
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
@@ -80,12 +81,17 @@ def _length(declared: str | None) -> int:
 
 
 async def _pieces(receive: Receive) -> AsyncIterator[bytes]:
+    loop, patience_seconds = asyncio.get_running_loop(), READ_SECONDS
     while True:
+        asked_at = loop.time()  # the wait for a place is not the client's
         try:
-            async with asyncio.timeout(READ_SECONDS):
+            async with asyncio.timeout(patience_seconds):
                 message = await receive()
         except TimeoutError as error:
-            raise ValidationFailed(f"the body stopped coming for {READ_SECONDS:g} seconds", reason="CannotParse") from error
+            problem = f"the body came more than {READ_SECONDS:g} seconds later than at {LEAST_BYTES_A_SECOND} bytes a second"
+            raise ValidationFailed(problem, reason="CannotParse") from error
+        earned_seconds = len(message.get("body", b"")) / LEAST_BYTES_A_SECOND
+        patience_seconds = min(READ_SECONDS, patience_seconds + earned_seconds - (loop.time() - asked_at))
         if message["type"] == "http.disconnect":
             raise ClientGone
         if piece := message.get("body", b""):

@@ -54,6 +54,7 @@ class Repeats(Generic[ResultT]):
         self._kept: OrderedDict[CallKey, _Kept[ResultT]] = OrderedDict()  # in the order of their ends
         self._kept_bytes = 0
         self._leaving: set[asyncio.Task[None]] = set()
+        self._forgetting: asyncio.Task[None] | None = None
 
     async def once(self, key: CallKey, start: Callable[[], Coroutine[Any, Any, ResultT]], *, retry_seconds: float) -> ResultT:
         """The call's result, run by this request or an earlier one.
@@ -79,7 +80,8 @@ class Repeats(Generic[ResultT]):
 
     async def close(self) -> None:
         """Interrupt what still runs."""
-        tasks = [*self._leaving, *(running.task for running in self._running.values())]
+        forgetting = () if self._forgetting is None else (self._forgetting,)
+        tasks = [*forgetting, *self._leaving, *(running.task for running in self._running.values())]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -116,6 +118,15 @@ class Repeats(Generic[ResultT]):
         self._kept[key] = _Kept(result, size, self._clock.now() + KEPT_SECONDS)
         self._kept_bytes += size
         self._forget_old()
+        if self._forgetting is None or self._forgetting.done():
+            self._forgetting = asyncio.create_task(self._forget_in_time(), name="forget results")
+
+    async def _forget_in_time(self) -> None:
+        """A server that nobody calls keeps no results."""
+        while self._kept:
+            oldest = next(iter(self._kept.values()))
+            await self._clock.wait(asyncio.Event(), oldest.until)
+            self._forget_old()
 
     def _forget_old(self) -> None:
         now = self._clock.now()

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 
 import pytest
 
-from cellblock.repeats import KEPT_BYTES, CallInterrupted, CallKey, Repeats
+from cellblock.repeats import KEPT_BYTES, KEPT_SECONDS, CallInterrupted, CallKey, Repeats
 from service.fake_clock import FakeClock
+
+
+class Result(str):
+    """One that can be watched."""
 
 
 class Work:
@@ -83,3 +88,20 @@ async def test_close_interrupts_what_runs() -> None:
     await repeats.close()
     with pytest.raises(CallInterrupted):
         await waiting
+
+
+async def test_result_is_let_go_of_after_its_minute_though_nobody_calls() -> None:
+    clock, results = FakeClock(), []
+    repeats = Repeats(clock, len)
+
+    async def make() -> str:
+        results.append(weakref.ref(made := Result("done")))
+        return made
+
+    await repeats.once(key(1), make, retry_seconds=0)
+    await asyncio.sleep(0)  # the wait begins
+    clock.advance(KEPT_SECONDS + 1)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert results[0]() is None
+    await repeats.close()

@@ -1,0 +1,63 @@
+"""Bodies that come slowly: how far they may lag behind before their place is given to another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import MutableMapping
+from typing import Any
+
+import pytest
+
+from cellblock import http_body
+from cellblock.clock import MonotonicClock
+from cellblock.errors import ValidationFailed
+from cellblock.http_body import LARGE_BYTES, LEAST_BYTES_A_SECOND, Bodies, Receive
+
+PATIENCE_SECONDS = 0.3
+PAUSE_SECONDS = 0.02
+LIMIT_BYTES = 100 * LARGE_BYTES
+
+
+@pytest.fixture(autouse=True)
+def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_body, "READ_SECONDS", PATIENCE_SECONDS)
+
+
+async def pause(seconds: float) -> None:
+    clock = MonotonicClock()
+    await clock.wait(asyncio.Event(), clock.now() + seconds)
+
+
+def client(piece: bytes, count: int) -> Receive:
+    """A body that comes piece by piece with pauses."""
+    left = iter(range(count - 1, -1, -1))
+
+    async def receive() -> MutableMapping[str, Any]:
+        await pause(PAUSE_SECONDS)
+        return {"type": "http.request", "body": piece, "more_body": next(left) > 0}
+
+    return receive
+
+
+async def read(bodies: Bodies, receive: Receive) -> bytes:
+    with bodies.place() as place:
+        return await bodies.read(receive, place, declared_length=str(2 * LARGE_BYTES), limit_bytes=LIMIT_BYTES)
+
+
+async def test_body_that_dribbles_is_refused_though_it_never_stops() -> None:
+    with pytest.raises(ValidationFailed, match=f"at {LEAST_BYTES_A_SECOND} bytes a second"):
+        await read(Bodies(1), client(b"x", 10_000))
+
+
+async def test_body_that_comes_fast_enough_may_take_its_time() -> None:
+    piece, count = bytes(LARGE_BYTES // 4), 4 * int(PATIENCE_SECONDS / PAUSE_SECONDS)
+    assert len(await read(Bodies(1), client(piece, count))) == count * len(piece)
+
+
+async def test_place_of_a_body_that_dribbles_is_given_to_the_next_and_the_wait_is_not_held_against_it() -> None:
+    bodies = Bodies(1)
+    slow = asyncio.create_task(read(bodies, client(b"x", 10_000)))
+    await pause(2 * PAUSE_SECONDS)  # it has its place
+    next_one = asyncio.create_task(read(bodies, client(bytes(LARGE_BYTES), 2)))
+    assert len(await next_one) == 2 * LARGE_BYTES
+    assert isinstance(slow.exception(), ValidationFailed)
