@@ -40,7 +40,8 @@ _MIB = 1024 * 1024
 _IMAGES_BYTES = 9 * _MIB  # the agent sends at most 8
 _IMAGES_LIMIT = 1000
 _ENTRIES_LIMIT = 200_000  # the agent lists no more
-_NAME_LIMIT = 255 * 4  # characters, when each byte of a name became one or was replaced by three
+_NAMES_LIMIT = 8 * _MIB  # characters of all names of a listing; the agent sends no more
+_NAME_LIMIT = 255  # characters, of as many bytes or fewer
 _TEXT_LIMIT = 64 * 1024
 _MIME_TYPES = ("image/png", "image/jpeg", "image/svg+xml", "image/gif", "image/webp")
 
@@ -57,6 +58,7 @@ class Collected:
     files: dict[int, bytearray] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
     total_bytes: int = 0
+    names_length: int = 0
 
     def add(self, frame: Frame) -> None:
         """Take one DATA frame; raises LinkError when it is not what this call may bring."""
@@ -80,8 +82,9 @@ class Collected:
             name = _text(item, "name")
             if len(name) > _NAME_LIMIT:
                 raise LinkError("a name longer than a file can have")
+            self.names_length += len(name)
             self.entries.append(Entry(name, kind, _integer(item, "size")))
-        if len(self.entries) > _ENTRIES_LIMIT:
+        if len(self.entries) > _ENTRIES_LIMIT or self.names_length > _NAMES_LIMIT:
             raise LinkError("a listing without end")
 
 

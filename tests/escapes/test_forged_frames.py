@@ -13,6 +13,7 @@ BOMBS = {
     "an unknown kind": FRAME.format(kind=99, call=1, meta=0, body=0),
     "a host's order": FRAME.format(kind=2, call=1, meta=0, body=0),
     "the result of another call": FRAME.format(kind=5, call=4_000_000_000, meta=0, body=0),
+    "a result of its own that is no number": FRAME.format(kind=5, call=2, meta=18, body=0) + """ + b'{"exit_code":true}'""",
     "an image without a number": FRAME.format(kind=3, call=1, meta=0, body=4) + " + b'four'",
 }
 

@@ -24,6 +24,14 @@ def test_output_of_a_command_is_bounded(cell: BenchCell, command: str) -> None:
     assert kept + bounded.dropped_bytes == 40_000_000
 
 
+@pytest.mark.parametrize("source", ["/dev/zero", "<(yes)"], ids=["no newline", "lines"])
+def test_a_gigabyte_leaves_no_more_than_was_asked_for(cell: BenchCell, source: str) -> None:
+    run = cell.command(f"head --bytes 1G {source}", timeout_seconds=60, output_bytes=MIB)
+    assert (run.outcome, run.exit_code) == ("done", 0)
+    assert len(run.stdout) == MIB
+    assert len(run.stdout) + run.dropped_bytes == 1 << 30
+
+
 def test_output_of_code_is_bounded(cell: BenchCell) -> None:
     code = "import sys\nfor _ in range(40): _ = sys.stdout.write('x' * 1_000_000)"
     assert len(cell.run(code, output_bytes=50 * MIB).stdout) == 40_000_000
