@@ -31,6 +31,8 @@ from cellblock_cell.kernels.python_shell import CellShell
 from cellblock_cell.link import Decoder, Frame, Kind, encode, pieces
 
 _READ_BYTES = 64 * 1024
+_INTERRUPT = frozenset({signal.SIGINT})
+_change_mask = sys.modules["_signal"].pthread_sigmask  # what signal's own wraps in Python code, which an interrupt may strike
 
 
 def prepare() -> None:
@@ -119,7 +121,12 @@ class _Kernel:
             finally:
                 signal.signal(signal.SIGINT, _stay)
         except BaseException:  # an interrupt outside the user's code, or a shell that the user's code broke
+            try:  # noqa: SIM105  an interrupt could strike in the code of a `with`
+                _change_mask(signal.SIG_BLOCK, _INTERRUPT)  # takes effect also when it raises for one that came before
+            except KeyboardInterrupt:
+                pass
             signal.signal(signal.SIGINT, _stay)
+            _change_mask(signal.SIG_UNBLOCK, _INTERRUPT)
             self._streams.write_error(traceback.format_exc())
             return 1
 
