@@ -117,6 +117,8 @@ class LocalCell:
 
     def _explained(self, run: Run) -> Run:
         """Say that memory was the reason when a process was killed for it since the last run; the agent cannot know."""
+        if self._closing is not None:
+            return run  # its group may be gone
         kills = self._parts.group.out_of_memory_kills()
         if kills <= self._known_kills:
             return run
