@@ -26,4 +26,5 @@ def test_control_groups_cannot_be_mounted(cell: BenchCell) -> None:
 
 def test_control_groups_of_the_host_are_not_to_be_seen(cell: BenchCell) -> None:
     assert cell.probe(LOOK) == "False False"
-    assert set(cell.shell("cut -d: -f3 /proc/self/cgroup").split()) <= {"/", "/../user"}  # beside the agent's
+    places = set(cell.shell("cut -d: -f3 /proc/self/cgroup").split())
+    assert places in ({"/"}, {"/", "/../user"}), "no name of the host's; the user's group for memory lies beside the agent's"
