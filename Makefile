@@ -48,7 +48,7 @@ soak: $(INSTALLED)  ## 1000 sessions of mixed real work, 32 at once, then what t
 	@$(BIN)/python benchmarks/soak.py
 
 lock: $(INSTALLED)  ## make the lock files again from what they are made of
-	$(LOCK) pyproject.toml --group dev --output-file requirements.lock
+	$(LOCK) pyproject.toml --all-extras --group dev --output-file requirements.lock
 	$(LOCK) $(FILES)/python.in --output-file $(FILES)/python.lock
 	$(LOCK) tests/fuzz/requirements.in --output-file tests/fuzz/requirements.lock
 	cd $(FILES)/node && $(NPM_LOCK)
