@@ -54,6 +54,7 @@ lock: $(INSTALLED)  ## make the lock files again from what they are made of
 	cd $(FILES)/node && $(NPM_LOCK)
 	cd $(FILES)/kernel && $(NPM_LOCK)
 	cd $(FILES)/fonts && $(NPM_LOCK)
+	cd tests/conformance/node && $(NPM_LOCK)
 
 clean:  ## remove what was made here; the runtime in the cache directory stays
 	rm -rf $(VENV) build dist demo-output .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

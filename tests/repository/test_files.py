@@ -81,9 +81,11 @@ def test_every_locked_python_package_has_a_hash(lock: Path) -> None:
     assert [package.splitlines()[0] for package in packages if not re.search(r"^\S+==\S+ .*\\\n +--hash=sha256:", package)] == []
 
 
-@pytest.mark.parametrize("directory", ["node", "fonts"])
-def test_node_lock_fits_its_package_file(directory: str) -> None:
-    wanted = json.loads((RUNTIME_FILES / directory / "package.json").read_text())
-    locked = json.loads((RUNTIME_FILES / directory / "package-lock.json").read_text())["packages"]
+@pytest.mark.parametrize(
+    "directory", [RUNTIME_FILES / "node", RUNTIME_FILES / "fonts", ROOT / "tests" / "conformance" / "node"], ids=lambda path: path.name
+)
+def test_node_lock_fits_its_package_file(directory: Path) -> None:
+    wanted = json.loads((directory / "package.json").read_text())
+    locked = json.loads((directory / "package-lock.json").read_text())["packages"]
     assert locked.pop("")["dependencies"] == wanted["dependencies"]
     assert [name for name, package in locked.items() if "integrity" not in package or "resolved" in package] == []
