@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+from cellblock.errors import CommandFailed
 from cellblock.model import AccessKey
 
 DATABASE_NAME = "cellblock.db"
@@ -18,7 +19,7 @@ PID_NAME = "cellblock.pid"
 CREDENTIALS_NAME = "credentials.json"
 
 
-class DataDirectoryError(Exception):
+class DataDirectoryError(CommandFailed):
     """The data directory cannot be used as it is; the message says what to do."""
 
 

@@ -1,10 +1,8 @@
-"""What people see in a terminal: progress, tables, errors."""
+"""What people see in a terminal: progress and tables."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
-from typing import NoReturn
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -17,12 +15,6 @@ from cellblock.runtime_layout import Runtime
 from cellblock.settings import Settings
 
 _COLUMNS = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-
-
-def fail(message: str) -> NoReturn:
-    """Say what is wrong on standard error and end with status 1."""
-    sys.stderr.write(f"cellblock: {message}\n")
-    sys.exit(1)
 
 
 def build_runtime(settings: Settings) -> Runtime:

@@ -8,13 +8,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from cellblock.data_directory import DataDirectoryError, read_credentials
+from cellblock.errors import CommandFailed
 
 ENDPOINT_NAME = "endpoint"
 CONNECT_SECONDS = 2.0
 ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # what a client of this machine connects to instead
 
 
-class NoServer(Exception):
+class NoServer(CommandFailed):
     """No server runs on the data directory."""
 
     def __init__(self, data_dir: Path) -> None:

@@ -9,6 +9,10 @@ from typing import ClassVar, Literal
 Reason = Literal["CannotParse", "FieldValidationFailed", "IdempotentParameterMismatchException", "EventInOtherSession", "ResourceConflict"]
 
 
+class CommandFailed(Exception):
+    """What the person at the command line can mend: the message is one line that says how."""
+
+
 class CellblockError(Exception):
     """A request that is not done, and why."""
 

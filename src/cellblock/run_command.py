@@ -11,6 +11,7 @@ from mimetypes import guess_extension
 from pathlib import Path, PurePosixPath
 
 from cellblock.calls import Cell, FileToWrite, Image, ListFiles, Node, ReadFiles, Run, RunCode, ToolFailed, WriteFiles
+from cellblock.errors import CommandFailed
 from cellblock.interpreter_limits import cell_limits
 from cellblock.languages import LANGUAGES
 from cellblock.settings import Settings
@@ -20,7 +21,7 @@ TIMEOUT_STATUS = 124
 INTERRUPTED_STATUS = 130
 
 
-class JobFailed(Exception):
+class JobFailed(CommandFailed):
     """A file could not be brought in or out."""
 
 

@@ -93,6 +93,20 @@ def test_unknown_setting_is_named(data_dir: Path) -> None:
     assert done.stderr.startswith("cellblock: CELLBLOCK_MEMORY_GB is not a setting")
 
 
+def test_list_of_commands_imports_none_of_them() -> None:
+    code = "import sys; from cellblock.cli import commands; commands(['--help'], standalone_mode=False); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    loaded = done.stdout.splitlines()[-1].split()
+    assert "click" in loaded
+    assert not {"sqlalchemy", "uvicorn", "botocore", "rich", "prompt_toolkit", "opentelemetry", "prometheus_client", "mcp"} & set(loaded)
+
+
+def test_serve_imports_nothing_that_is_switched_on_by_a_setting() -> None:
+    code = "import sys, cellblock.commands.serve; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert not {"prompt_toolkit", "opentelemetry", "prometheus_client", "mcp", "psycopg"} & set(done.stdout.split())
+
+
 def test_run_gives_the_code_s_output_and_status(built_runtime: Runtime, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text("import sys\nprint('out')\nprint('err', file=sys.stderr)\nraise SystemExit(7)\n")
