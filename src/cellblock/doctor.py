@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from cellblock import runtime
 from cellblock.calls import RunCode
+from cellblock.descriptors import OWN, PER_SESSION, sessions_within
 from cellblock.errors import HostNotReady
 from cellblock.interpreter_limits import cell_limits
 from cellblock.nodes import LocalNode
@@ -61,6 +63,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _seccomp()
     yield _landlock()
     yield _control_groups(settings)
+    yield _open_files(settings)
     yield _disk(settings)
     built = _built_runtime(settings)
     yield _runtime(built)
@@ -152,6 +155,19 @@ def _control_groups(settings: Settings) -> Finding:
         " passes its limit; buffers of pipes and sockets are not counted; CPU time is shared among sessions but not bounded;"
         " as an ordinary user, processes are bounded for each session by its user namespace (Linux 5.14 or newer)",
         mend="systemd-run --user --scope --property=Delegate=yes cellblock serve",
+        is_needed=False,
+    )
+
+
+def _open_files(settings: Settings) -> Finding:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = OWN + PER_SESSION * settings.max_sessions
+    return Finding(
+        name="open files",
+        ok=hard >= needed,
+        found=f"{hard} at most, enough to start {sessions_within(hard)} sessions at one moment",
+        cost=f"starting {settings.max_sessions} sessions at one moment, which the quota allows, can fail",
+        mend=f"ulimit -Hn {needed}, or LimitNOFILE={needed} in the service's unit",
         is_needed=False,
     )
 

@@ -18,6 +18,7 @@ from cellblock.asgi import Application
 from cellblock.calls import Node
 from cellblock.clock import Clock, MonotonicClock
 from cellblock.data_directory import hold_data_directory
+from cellblock.descriptors import raise_limit
 from cellblock.endpoint import remove_endpoint, write_endpoint
 from cellblock.first_key import ensure_first_key
 from cellblock.http_protocol import BoundedHttp
@@ -77,6 +78,7 @@ async def serve(
     settings: Settings, node: Node, address: Address, *, stop: StopSignals, on_ready: Callable[[Address], None], clock: Clock | None = None
 ) -> None:
     """Serve until told to stop. Raises OSError for the address, DataDirectoryError, HostNotReady."""
+    raise_limit()
     with hold_data_directory(settings.data_dir), _listener(address) as listener:
         async with AsyncExitStack() as parts:
             start = asyncio.create_task(_start(settings, node, parts, clock or MonotonicClock()), name="start")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -284,6 +285,8 @@ class Template:
         if answer is None or answer.done():
             for descriptor in descriptors:
                 os.close(descriptor)
+        elif message["event"] == "spawned" and not descriptors:  # recvmsg(2) drops those for which this process has no room
+            answer.set_exception(HostNotReady(f"the server's limit of open files is reached: {os.strerror(errno.EMFILE)}"))
         elif message["event"] == "spawned":
             os.set_inheritable(descriptors[0], False)
             answer.set_result((message["pid"], descriptors[0]))
