@@ -97,8 +97,13 @@ class Confinement:
         os.setresuid(USER, USER, USER)
 
     def take_namespaces(self) -> None:
-        """Own keyring, cgroup root and host name."""
-        linux.join_new_session_keyring()
+        """Own keyring, cgroup root and host name.
+
+        Without ids of their own, cells share the template's keyring, which is empty and no host's: a user may have
+        200 keys in all (keyrings(7)).
+        """
+        if self._spec.may_set_groups:
+            linux.join_new_session_keyring()
         linux.unshare(linux.CLONE_NEWCGROUP)
         linux.set_hostname(self._policy.hostname)
 

@@ -104,7 +104,8 @@ def test_doctor_ends_with_0_where_cells_run_and_names_what_it_looked_at() -> Non
     ended = cellblock("doctor")
     assert ended.returncode == 0, ended.stdout
     assert all(
-        word in ended.stdout for word in ("namespaces", "overlay", "seccomp", "Landlock", "control groups", "open files", "disk", "fonts", "runtime")
+        word in ended.stdout
+        for word in ("namespaces", "overlay", "seccomp", "Landlock", "control groups", "open files", "disk", "fonts", "runtime")
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from endurance.process_tree import agents_of
-from running_server import RunningServer, serving, until
+from running_server import BUILT_IN, RunningServer, serving, until
 
 SOFT = 256
 
@@ -54,5 +54,5 @@ def test_a_server_at_its_limit_says_so_keeps_its_sessions_and_starts_others_late
         resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (hard, hard))
         with server.session() as later:
             assert later.printed("print('room again')") == "room again"
-        live = server.data.list_code_interpreter_sessions(codeInterpreterIdentifier="aws.codeinterpreter.v1", maxResults=100, status="READY")
-        until(lambda: len(agents_of(server.process.pid)) == len(live["items"]))
+        live = server.data.list_code_interpreter_sessions(codeInterpreterIdentifier=BUILT_IN, maxResults=100, status="READY")["items"]
+        until(lambda: len(agents_of(server.process.pid)) == len(live))

@@ -8,7 +8,7 @@ from cells import BenchCell, number_of
 
 ADD = "print(call({number}, b'user', b'cellblock-probe', b'secret', 6, -3))"  # KEY_SPEC_SESSION_KEYRING
 FIND = "print(call({number}, 0, -3, 0))"  # KEYCTL_GET_KEYRING_ID
-ASK = "print(call({number}, b'user', b'cellblock-probe', 0, 0))"
+ASK = "print(call({number}, b'user', b'cellblock-never-added', 0, 0))"
 
 
 @pytest.mark.parametrize(("name", "probe", "without"), [("add_key", ADD, "done"), ("keyctl", FIND, "done"), ("request_key", ASK, "ENOKEY")])

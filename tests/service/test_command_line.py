@@ -130,7 +130,8 @@ def test_run_wants_a_script_or_code() -> None:
 def test_doctor_names_each_thing_with_its_cost_and_mend(built_runtime: Runtime) -> None:
     done = cellblock("doctor", "--json")
     findings = {finding["name"]: finding for finding in json.loads(done.stdout)}
-    assert {"namespaces", "AppArmor", "overlay", "seccomp", "Landlock", "control groups", "open files", "disk", "fonts", "runtime"} <= findings.keys()
+    named = {"namespaces", "AppArmor", "overlay", "seccomp", "Landlock", "control groups", "open files", "disk", "fonts", "runtime"}
+    assert named <= findings.keys()
     assert all(finding["cost"] and finding["mend"] and finding["found"] for finding in findings.values())
     assert done.returncode == any(finding["is_needed"] and not finding["ok"] for finding in findings.values())
 
