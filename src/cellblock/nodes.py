@@ -20,13 +20,17 @@ from cellblock.sandbox.cgroup import find_groups
 from cellblock.sandbox.groups import Group, GroupLimits, Groups, Kind, NoGroup
 from cellblock.sandbox.identity import Identity, IdentityRange
 from cellblock.sandbox.policy import Policy, default_policy
+from cellblock.sandbox.processors import Processors
 from cellblock.sandbox.supervisor import Spawned, SpawnRequest, Template, TemplatePlan, install_cell_code
 from cellblock.settings import Settings
 
 _START_SECONDS = 30
 _KILL_SECONDS = 10
 _AGENT_BYTES = 256 * 1024 * 1024  # of an agent's memory beside the files it writes: the output of tasks, and what is on its way
-_UNCOUNTED_CALLS = ("memfd_create", "shmget")  # memory that belongs to no process and no directory, which sampling does not see
+_NOT_WITHOUT_GROUPS = (
+    *("memfd_create", "shmget"),  # memory that belongs to no process and no directory, which sampling does not see
+    "sched_setaffinity",  # the processors that a cell is bound to are then the only bound on its CPU time
+)
 
 
 @dataclass(slots=True)
@@ -35,6 +39,8 @@ class _Parts:
 
     identities: IdentityRange
     identity: Identity
+    processors: Processors
+    bound_to: tuple[int, ...]
     group: Group = field(default_factory=NoGroup)
     spawned: Spawned | None = None
     link: CellLink | None = None
@@ -59,6 +65,7 @@ class _Parts:
             self.group.remove()
         finally:
             self.identities.give_back(self.identity)
+            self.processors.give_back(self.bound_to)
 
 
 async def _wait_readable(pidfd: int) -> None:
@@ -149,6 +156,7 @@ class LocalNode:
         self._runtime = runtime
         self._policy = policy or policy_for(settings, runtime)
         self._identities = IdentityRange(base=settings.uid_base, count=settings.uid_count)
+        self._processors = Processors()
         self._groups: Groups | None = None
         self._enforcing: asyncio.Task[None] | None = None
         self._template: Template | None = None
@@ -171,7 +179,7 @@ class LocalNode:
         """See `Node.start`."""
         self._groups = find_groups(self._settings.cgroup)
         if self._groups.kind == "none":
-            self._policy = dataclasses.replace(self._policy, denied_calls=(*self._policy.denied_calls, *_UNCOUNTED_CALLS))
+            self._policy = dataclasses.replace(self._policy, denied_calls=(*self._policy.denied_calls, *_NOT_WITHOUT_GROUPS))
         try:
             await self._live_template()
         except HostNotReady:
@@ -194,7 +202,7 @@ class LocalNode:
         """See `Node.open_cell`."""
         assert self._groups is not None
         name = f"{self._prefix}-{next(self._numbers)}"
-        parts = _Parts(self._identities, self._identities.take())
+        parts = _Parts(self._identities, self._identities.take(), self._processors, self._processors.take(limits.cpus))
         cell = LocalCell(name, parts, limits)
         try:
             parts.group = self._groups.create(name, _group_limits(limits))
@@ -225,7 +233,12 @@ class LocalNode:
         template = await self._live_template()
         members, entrance = parts.group.open_members(), parts.group.open_entrance()
         request = SpawnRequest(
-            name=name, identity=parts.identity, sizes=self._sizes(limits), groups=tuple(members), entrance=tuple(entrance)
+            name=name,
+            identity=parts.identity,
+            sizes=self._sizes(limits),
+            processors=parts.bound_to,
+            groups=tuple(members),
+            entrance=tuple(entrance),
         )
         try:
             parts.spawned = await template.spawn(request)

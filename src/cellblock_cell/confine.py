@@ -16,6 +16,7 @@ from cellblock_cell import agent, linux
 from cellblock_cell.entrance import Entrance
 from cellblock_cell.link import Frame, Kind, encode
 from cellblock_cell.linux import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY
+from cellblock_cell.rootfs import PROCESSOR_LISTS, PROCESSORS
 
 # the cgroup namespace is not among them: it takes as root the cgroup that the clone joins
 _NAMESPACE_FLAGS = {
@@ -49,6 +50,7 @@ class CellSpec:
     memory_bytes: int
     process_count: int
     open_files: int
+    processors: list[int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +126,7 @@ class Confinement:
         for path in self._policy.masked_directories:
             if Path(path).is_dir():
                 linux.mount("none", path, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=0,mode=555")
+        linux.bind(f"{PROCESSOR_LISTS}/{len(self._spec.processors)}", PROCESSORS)  # as read-only as the root that it is part of
 
     def mount_writable_files(self) -> None:
         """The places the cell may write to, each a tmpfs with a bound on bytes and inodes (tmpfs(5))."""
@@ -157,7 +160,8 @@ class Confinement:
         linux.mount("none", "/run", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=0,mode=555")
 
     def set_limits(self) -> None:
-        """What setrlimit(2) can bound; memory and CPU are the cgroup's."""
+        """What setrlimit(2) can bound, and the processors to use; memory and the share of time are the cgroup's."""
+        os.sched_setaffinity(0, self._spec.processors)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_NOFILE, (self._spec.open_files, self._spec.open_files))
         resource.setrlimit(resource.RLIMIT_NPROC, (self._spec.process_count, self._spec.process_count))

@@ -11,6 +11,8 @@ from cellblock_cell.linux import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRI
 
 READ_ONLY = MS_RDONLY | MS_NOSUID | MS_NODEV
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+PROCESSORS = "/sys/devices/system/cpu"  # the only part of /sys that there is: glibc counts the processors there
+PROCESSOR_LISTS = "/opt/cellblock/processors"
 _STANDARD_LINKS = {"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2"}
 
 
@@ -22,6 +24,7 @@ class RootSpec:
     links: dict[str, str]
     files: dict[str, str]
     directories: list[str]
+    processor_count: int
     runtime: str
     shared_runtime: str
 
@@ -44,6 +47,7 @@ def build_and_enter(spec: RootSpec, *, staging: str) -> None:
         path = root / name.lstrip("/")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+    _processor_lists(root, spec.processor_count)
     _devices(root / "dev")
     _template_layers(spec, root)
     # a fresh proc can be mounted in a cell only while this one is fully visible, and only this one is of the outer PID namespace
@@ -80,6 +84,17 @@ def _template_layers(spec: RootSpec, root: Path) -> None:
     linux.mount("runtime", f"{root}{spec.runtime}", "overlay", MS_NOSUID | MS_NODEV, options)
     layers.chmod(0o700)
     linux.mount("tmp", str(root / "tmp"), "tmpfs", MS_NOSUID | MS_NODEV, "size=16m,mode=1777")
+
+
+def _processor_lists(root: Path, most: int) -> None:
+    """For each number of processors what tells it to glibc, for a cell to bind in its place: sysconf(3), cpu(5) of sysfs."""
+    (root / PROCESSORS.lstrip("/")).mkdir(parents=True)
+    for count in range(1, most + 1):
+        lists = root / PROCESSOR_LISTS.lstrip("/") / str(count)
+        lists.mkdir(parents=True)
+        (lists / "online").write_text(f"0-{count - 1}\n" if count > 1 else "0\n")
+        for name in ("possible", "present"):
+            (lists / name).symlink_to("online")
 
 
 def _devices(directory: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -54,6 +55,19 @@ while time.monotonic() < start + 1.5:
     pass
 print((time.process_time() - used) / (time.monotonic() - start))
 """
+BURN_TWICE = """
+import time
+child = os.fork()
+start, used = time.monotonic(), time.process_time()
+while time.monotonic() < start + 1.5:
+    pass
+if child == 0:
+    os._exit(0)
+os.waitpid(child, 0)
+spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+print((time.process_time() - used + spent.ru_utime + spent.ru_stime) / 1.5)
+"""
+WIDEN = "print(attempt(os.sched_setaffinity, 0, range(1024)), len(os.sched_getaffinity(0)))"
 OPEN_ALL = """
 held = []
 try:
@@ -153,6 +167,20 @@ def test_cpu_time_is_bounded(limited: Bench) -> None:
         pytest.skip("sampling does not bound CPU time")
     with limited.cell(cpus=0.25) as cell:
         assert float(cell.probe(BURN)) < 0.5
+
+
+def test_no_more_is_used_than_the_processors_that_a_cell_is_bound_to(limited: Bench) -> None:
+    """Of two it would be 2.0 on an idle host."""
+    with limited.cell(cpus=1.0) as cell:
+        cell.probe(WIDEN)
+        assert float(cell.probe(BURN_TWICE)) < 1.3
+
+
+def test_only_a_share_of_time_that_the_kernel_holds_lets_a_cell_choose_its_processors(limited: Bench) -> None:
+    with limited.cell(cpus=1.0) as cell:
+        word, count = cell.probe(WIDEN).split()
+        expected = ("EPERM", 1) if limited.node.group_kind == "none" else ("done", len(os.sched_getaffinity(0)))
+        assert (word, int(count)) == expected
 
 
 def test_open_files_are_bounded(limited: Bench) -> None:

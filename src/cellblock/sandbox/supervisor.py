@@ -58,6 +58,7 @@ class SpawnRequest:
     name: str
     identity: Identity
     sizes: dict[str, int]
+    processors: tuple[int, ...]
     groups: tuple[int, ...]
     entrance: tuple[int, ...]
 
@@ -168,8 +169,8 @@ class Template:
 
     def _spawn_message(self, request: SpawnRequest) -> bytes:
         identity = request.identity
-        cell = {"name": request.name, "uid_map": identity.uid_map, "gid_map": identity.gid_map, **request.sizes}
-        cell["may_set_groups"] = self._identities.is_privileged
+        cell: dict[str, Any] = {"name": request.name, "uid_map": identity.uid_map, "gid_map": identity.gid_map, **request.sizes}
+        cell |= {"may_set_groups": self._identities.is_privileged, "processors": request.processors}
         return json.dumps({"cell": cell, "group_count": len(request.groups)}).encode()
 
     async def close(self) -> None:
@@ -206,6 +207,7 @@ class Template:
                 "runtime": RUNTIME,
                 "shared_runtime": SHARED_RUNTIME,
                 "directories": ["/home/cell", "/run", "/run/cell", "/workspace", "/tmp"],
+                "processor_count": os.sysconf("SC_NPROCESSORS_CONF"),
             },
             "privileged": self._identities.is_privileged,
             "namespace_owner": self._identities.template_id,
