@@ -152,7 +152,7 @@ def _control_groups(settings: Settings) -> Finding:
         ok=kind != "none",
         found=_KINDS[kind],
         cost=f"memory is measured, and the largest process killed, some {TICK_SECONDS * 1000:.0f} ms to {SWEEP_SECONDS:g} s after a session"
-        " passes its limit; buffers of pipes and sockets are not counted; CPU time is shared among sessions but not bounded;"
+        " passes its limit; buffers of pipes and sockets are not counted; CPU time is bounded by the session's processors alone;"
         " as an ordinary user, processes are bounded for each session by its user namespace (Linux 5.14 or newer)",
         mend="systemd-run --user --scope --property=Delegate=yes cellblock serve",
         is_needed=False,

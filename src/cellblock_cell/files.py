@@ -84,8 +84,8 @@ def _require_regular(path: str, descriptor: int) -> None:
 
 def list_files(workspace: Workspace, call: Call) -> Answer:
     """Send the entries of one directory, sorted by name."""
-    path = call.text("path")
-    relative = workspace.relative(path)
+    relative = workspace.relative(call.text("path"))
+    path = call.text("path") or "the workspace"
     try:
         descriptor = workspace.open(relative, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
@@ -114,7 +114,7 @@ def _names(path: str, directory: int) -> list[str]:
             size += len(entry.name)
             if len(names) > ENTRY_LIMIT or size > NAMES_LIMIT:
                 limits = f"{ENTRY_LIMIT} entries or {NAMES_LIMIT} characters of names"
-                raise ToolError("too_many_entries", f"{path or 'the workspace'} has more than the limit of {limits}")
+                raise ToolError("too_many_entries", f"{path} has more than the limit of {limits}")
     return names
 
 

@@ -446,3 +446,10 @@ def test_files_without_rights_are_removed_and_read_by_their_owner_s_tools(sessio
     session.invoke("removeFiles", paths=["locked", "secret"])
     session.command("chmod -R u+rwx locked; rm -rf locked")
     assert names(session) == []
+
+
+@pytest.mark.parametrize("arguments", [{}, {"path": ""}, {"directoryPath": ""}])
+def test_a_workspace_that_code_has_closed_is_named_in_the_listings_error(session: ServedSession, arguments: dict[str, str]) -> None:
+    session.command("chmod 000 /workspace")
+    listed = session.invoke("listFiles", **arguments)
+    assert (listed["isError"], texts(listed)) == (True, ["the workspace: Permission denied"])

@@ -14,7 +14,7 @@ class Processors:
         self._cells: Counter[int] = Counter()
 
     def take(self, cpus: float) -> tuple[int, ...]:
-        """The processors for one more cell. They are asked for each time: an administrator may bind a running server, or take one offline."""
+        """Those for one more cell, asked for each time: an administrator may bind a running server, or take a processor offline."""
         usable = sorted(os.sched_getaffinity(0), key=lambda number: (self._cells[number], number))
         taken = tuple(sorted(usable[: math.ceil(cpus)]))
         self._cells.update(taken)
