@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import pyseccomp
 
 from cellblock import settings
-from cellblock.calls import Call, CellLimits, ReplyT, Run, RunCode, RunCommand
+from cellblock.calls import Call, CellLimits, CellUsage, ReplyT, Run, RunCode, RunCommand
 from cellblock.nodes import LocalCell, LocalNode, policy_for
 from cellblock.runtime_layout import Runtime
 from cellblock.sandbox.policy import Policy
@@ -94,6 +94,10 @@ class BenchCell:
     def shell(self, command: str) -> str:
         """What a command prints."""
         return text(self.command(command))
+
+    def usage(self) -> CellUsage | None:
+        """The host's figures of what it has used."""
+        return self._cell.usage()
 
     def wait_ended(self) -> str:
         """Why the cell ended."""

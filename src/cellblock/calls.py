@@ -223,6 +223,15 @@ class CellLimits:
     tmp_bytes: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellUsage:
+    """What the processes of one cell have used together: CPU time since its start, memory and processes at this moment."""
+
+    cpu_seconds: float
+    memory_bytes: int
+    process_count: int
+
+
 class Cell(Protocol):
     """A sandbox with one session's processes and files."""
 
@@ -233,6 +242,10 @@ class Cell(Protocol):
 
     async def call(self, request: Call[ReplyT]) -> ReplyT:
         """Do one call. Raises ToolFailed or CellEnded; when cancelled, interrupts the run and waits a bounded time for its end."""
+        ...
+
+    def usage(self) -> CellUsage | None:
+        """What it has used and uses, by the host's own figures; None when it has ended. Reads some files: not for the event loop."""
         ...
 
     async def close(self) -> None:

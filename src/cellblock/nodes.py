@@ -12,7 +12,7 @@ import signal
 from dataclasses import dataclass, field
 from typing import cast
 
-from cellblock.calls import Call, Cell, CellLimits, ReplyT, Run
+from cellblock.calls import Call, Cell, CellLimits, CellUsage, ReplyT, Run
 from cellblock.cell_link import CellLink
 from cellblock.errors import CellEnded, HostNotReady
 from cellblock.runtime_layout import Runtime
@@ -113,6 +113,15 @@ class LocalCell:
             raise CellEnded(self._ended.result() if self._ended.done() else "it was closed")
         reply = await self._parts.link.call(request)
         return cast("ReplyT", self._explained(reply)) if isinstance(reply, Run) else reply
+
+    def usage(self) -> CellUsage | None:
+        """See `Cell.usage`."""
+        if self._closing is not None:
+            return None
+        try:
+            return self._parts.group.usage()
+        except OSError:
+            return None  # its group was removed meanwhile
 
     async def close(self) -> None:
         """See `Cell.close`."""

@@ -12,6 +12,7 @@ from uuid import uuid4
 from cellblock.calls import (
     Call,
     CellLimits,
+    CellUsage,
     Entry,
     FileRead,
     FilesRead,
@@ -69,6 +70,9 @@ class FakeCell:
             work.cancel()
             raise CellEnded(self.ended.result())
         return cast("ReplyT", work.result())
+
+    def usage(self) -> CellUsage | None:
+        return None if self.is_closed else CellUsage(cpu_seconds=0.25 * len(self.calls), memory_bytes=10 * 1024 * 1024, process_count=2)
 
     async def close(self) -> None:
         self.is_closed = True

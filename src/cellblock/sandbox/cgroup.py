@@ -7,12 +7,14 @@ import os
 import secrets
 from pathlib import Path
 
+from cellblock.calls import CellUsage
 from cellblock.errors import HostNotReady
 from cellblock.sandbox.groups import Group, GroupLimits, Groups, Kind
 from cellblock.sandbox.sampling import SampledGroups
 
 _CPU_PERIOD_MICROSECONDS = 100_000
 _V1_CONTROLLERS = ("memory", "pids", "cpu")
+_V1_CPU_TIME = "cpuacct"  # most hosts have it in the hierarchy of "cpu"; the others have it in one of its own
 _V1_SOCKET_BUFFERS = "memory.kmem.tcp.limit_in_bytes"  # version 1 charges what waits in sockets to nobody until this has a limit
 _V1_WITH_SWAP = "memory.memsw.limit_in_bytes"
 _AGENT, _USER = "agent", "user"
@@ -49,6 +51,10 @@ def _counter(path: Path, name: str) -> int:
     return 0
 
 
+def _number(path: Path) -> int:
+    return int(path.read_text())
+
+
 class V2Group:
     """A directory of the unified hierarchy with one below it for each memory limit (cgroup-v2, kernel documentation)."""
 
@@ -69,6 +75,14 @@ class V2Group:
     def out_of_memory_kills(self) -> int:
         """The user group's own count."""
         return _counter(self._path / _USER / "memory.events", "oom_kill")
+
+    def usage(self) -> CellUsage:
+        """The figures of the directory above both, which hold those below it."""
+        return CellUsage(
+            cpu_seconds=_counter(self._path / "cpu.stat", "usage_usec") / 1e6,
+            memory_bytes=_number(self._path / "memory.current"),
+            process_count=_number(self._path / "pids.current"),
+        )
 
     def remove(self) -> None:
         """Remove the directories."""
@@ -138,6 +152,15 @@ class V1Group:
     def out_of_memory_kills(self) -> int:
         """The count of the user's group."""
         return _counter(self._user / "memory.oom_control", "oom_kill")
+
+    def usage(self) -> CellUsage:
+        """The figures of each hierarchy; that for memory counts the directories below with it."""
+        cpu_time = self._paths.get(_V1_CPU_TIME, self._paths["cpu"]) / "cpuacct.usage"
+        return CellUsage(
+            cpu_seconds=_number(cpu_time) / 1e9 if cpu_time.exists() else 0.0,
+            memory_bytes=_number(self._paths["memory"] / "memory.usage_in_bytes"),
+            process_count=_number(self._paths["pids"] / "pids.current"),
+        )
 
     def remove(self) -> None:
         """Remove every directory."""
@@ -244,9 +267,11 @@ def _version_1() -> V1Groups | None:
     roots: dict[str, Path] = {}
     for point, kind, options in _hierarchies():
         if kind == "cgroup":
-            for controller in set(_V1_CONTROLLERS) & set(options.split(",")):
+            for controller in {*_V1_CONTROLLERS, _V1_CPU_TIME} & set(options.split(",")):
                 roots[controller] = Path(point, _membership(controller).lstrip("/"))
-    return V1Groups(roots) if len(roots) == len(_V1_CONTROLLERS) else None
+    if roots.get(_V1_CPU_TIME) == roots.get("cpu"):
+        roots.pop(_V1_CPU_TIME, None)  # one directory is made and left once
+    return V1Groups(roots) if roots.keys() >= set(_V1_CONTROLLERS) else None
 
 
 def _hierarchies() -> list[tuple[str, str, str]]:

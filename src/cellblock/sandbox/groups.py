@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from cellblock.calls import CellUsage
+
 Kind = Literal["v2", "v1", "none"]
 
 
@@ -32,6 +34,9 @@ class Group(Protocol):
 
     def out_of_memory_kills(self) -> int:
         """How often a process was killed because the user's memory was at its limit."""
+
+    def usage(self) -> CellUsage:
+        """What its processes have used and use. Raises OSError when it is removed."""
 
     def remove(self) -> None:
         """Remove the group, which is empty by now."""
@@ -69,6 +74,10 @@ class NoGroup:
     def out_of_memory_kills(self) -> int:
         """None."""
         return 0
+
+    def usage(self) -> CellUsage:
+        """None."""
+        return CellUsage(cpu_seconds=0.0, memory_bytes=0, process_count=0)
 
     def remove(self) -> None:
         """Nothing to remove."""

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from cellblock.calls import CellUsage
 from cellblock.sandbox.groups import Group, GroupLimits, Kind
 
 TICK_SECONDS = 0.02  # between two looks at the host's memory
@@ -24,6 +25,7 @@ _REST = 4  # a look at the cells is followed by a pause of so many times its len
 _SPARED_BYTES = 16 * 1024 * 1024  # the death of a process that holds less would free nothing, and forbid `rm` in a full workspace
 _DEATH_MILLISECONDS = 1000
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 _TMPFS = ("workspace", "tmp", "dev/shm", "home/cell")
 _MEMORY_INFO = Path("/proc/meminfo")
 
@@ -73,6 +75,16 @@ class SampledGroup:
     def out_of_memory_kills(self) -> int:
         """Counted before the signal is sent, so that who sees the death sees the count."""
         return self._kills
+
+    def usage(self) -> CellUsage:
+        """What its processes tell. Parents have the time of children that ended, PID 1 that of orphans (proc_pid_stat(5))."""
+        pids = [int(name) for name in os.listdir("/proc") if name.isdigit() and _namespace(int(name)) == self.namespace]
+        found = [stat for pid in pids if (stat := _stat(pid)) is not None]
+        return CellUsage(
+            cpu_seconds=sum(int(ticks) for stat in found for ticks in stat[11:15]) / _TICKS_A_SECOND,
+            memory_bytes=sum(memory.private_bytes for pid in pids if (memory := _memory(pid)) is not None) + self._file_bytes(),
+            process_count=len(found),
+        )
 
     def remove(self) -> None:
         """Look at it no more."""
@@ -199,11 +211,16 @@ def _namespace(pid: int) -> str:
 
 
 def _glance(pid: int) -> _Glance | None:
+    stat = _stat(pid)
+    return _Glance(pid, page_faults=int(stat[7]), resident_bytes=int(stat[21]) * _PAGE_BYTES) if stat else None
+
+
+def _stat(pid: int) -> list[bytes] | None:
+    """The fields from the state on; None of a process that has ended."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
     except OSError:
         return None
-    return _Glance(pid, page_faults=int(fields[7]), resident_bytes=int(fields[21]) * _PAGE_BYTES)
 
 
 def _memory(pid: int) -> _Memory | None:
