@@ -113,6 +113,8 @@ _ETC_FROM_HOST = (
     *("python3", "python3.11", "python3.12", "python3.13", "protocols", "services", "ssl/certs", "ssl/openssl.cnf"),
     *("os-release", "debian_version"),
 )
+# A name that nobody can register (RFC 6761): installers show it in their errors, and so say why they cannot go on.
+_NO_INDEX = "https://network-mode-sandbox-has-no-internet.invalid"
 _NOLOGIN = "/nonexistent:/usr/sbin/nologin"
 _ETC_FILES = {
     "/etc/passwd": f"root:x:0:0:root:{_NOLOGIN}\nruntime:x:{RUNTIME_OWNER_ID}:{RUNTIME_OWNER_ID}::{_NOLOGIN}\n"
@@ -122,6 +124,9 @@ _ETC_FILES = {
     "/etc/hostname": f"{HOSTNAME}\n",
     "/etc/resolv.conf": "# this cell has no route to any name server\n",
     "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n",
+    "/etc/pip.conf": f"[global]\nindex-url = {_NO_INDEX}/simple\nretries = 0\n",
+    "/etc/uv/uv.toml": f'[[index]]\nurl = "{_NO_INDEX}/simple"\ndefault = true\n',
+    "/etc/npmrc": f"registry={_NO_INDEX}/\nfetch-retries=0\n",
 }
 
 
@@ -157,4 +162,6 @@ def _environment() -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "NODE_PATH": f"{RUNTIME}/node/node_modules",
         "NO_UPDATE_NOTIFIER": "1",
+        "NPM_CONFIG_GLOBALCONFIG": "/etc/npmrc",
+        "UV_HTTP_RETRIES": "0",
     }

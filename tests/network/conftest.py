@@ -1,0 +1,25 @@
+"""One node with all barriers for the tests of a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from cellblock.runtime import Runtime
+from cells import Bench, BenchCell, bench_settings
+
+
+@pytest.fixture(scope="session")
+def bench(built_runtime: Runtime) -> Iterator[Bench]:
+    """A node that has started."""
+    made = Bench(bench_settings(), built_runtime)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def cell(bench: Bench) -> Iterator[BenchCell]:
+    """A fresh cell of it, in network mode SANDBOX."""
+    with bench.cell() as opened:
+        yield opened
