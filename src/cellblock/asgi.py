@@ -79,12 +79,12 @@ class _Signed:
     head: Head
     matched: Match
     authorization: Authorization
-    secret: str
+    secrets: tuple[str, ...]
 
     def prove_and_parse(self, body: bytes) -> tuple[OperationRequest, str]:
         """Nothing of the body is believed before its signature is."""
         digest = body_digest(body)
-        verify(self.head, self.authorization, secret=self.secret, body_sha256=digest)
+        verify(self.head, self.authorization, secrets=self.secrets, body_sha256=digest)
         return parse(self.matched, self.head, body), digest
 
 
@@ -137,11 +137,12 @@ class Application:
             )
 
     async def _operate(self, head: Head, matched: Match, exchange: _Exchange) -> Response:
-        authorization = read_authorization(head, now())
+        arrived = now()
+        authorization = read_authorization(head, arrived)
         key = await self._keys.find(authorization.key_id)
         exchange.facts |= {"account": key.account, "key": key.name}
         caller = Caller(key=key, region=authorization.region, request_id=exchange.request_id)
-        signed = _Signed(head, matched, authorization, key.secret)
+        signed = _Signed(head, matched, authorization, key.secrets(arrived))
         with self._bodies.place() as place:
             request, digest = await self._read(signed, exchange.receive, place)
             if isinstance(request, Invoke):

@@ -79,8 +79,6 @@ def write_credentials(data_dir: Path, key: AccessKey) -> None:
         "secretAccessKey": key.secret,
         "account": key.account,
         "name": key.name,
-        "actions": key.actions,
-        "resources": key.resources,
         "createdAt": key.created_at.isoformat(),
     }
     descriptor, temporary = tempfile.mkstemp(dir=data_dir, prefix=f".{CREDENTIALS_NAME}.")
@@ -96,8 +94,13 @@ def write_credentials(data_dir: Path, key: AccessKey) -> None:
         raise
 
 
+def remove_credentials(data_dir: Path) -> None:
+    """The key is revoked."""
+    (data_dir / CREDENTIALS_NAME).unlink(missing_ok=True)
+
+
 def read_credentials(data_dir: Path) -> AccessKey | None:
-    """The key in credentials.json; None when there is no such file. Raises DataDirectoryError when it cannot be read."""
+    """The key in credentials.json, its policy left out; None when there is no such file. Raises DataDirectoryError."""
     path = data_dir / CREDENTIALS_NAME
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -106,8 +109,6 @@ def read_credentials(data_dir: Path) -> AccessKey | None:
             secret=content["secretAccessKey"],
             account=content["account"],
             name=content["name"],
-            actions=tuple(content["actions"]),
-            resources=tuple(content["resources"]),
             created_at=datetime.fromisoformat(content["createdAt"]),
         )
     except FileNotFoundError:

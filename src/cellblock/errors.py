@@ -96,6 +96,20 @@ class InterpreterNotFound(ResourceNotFound):
         super().__init__(f"code interpreter {interpreter_id} does not exist in this account")
 
 
+class AccountNotFound(ResourceNotFound):
+    """No account has this id."""
+
+    def __init__(self, account: str) -> None:
+        super().__init__(f"there is no account {account}; make it with: cellblock accounts create {account} --name NAME")
+
+
+class AccessKeyNotFound(ResourceNotFound):
+    """No access key has this id or name, or it is revoked already."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"there is no access key {key} in force; `cellblock keys list` names those that are")
+
+
 class Conflict(CellblockError):
     """The request does not fit the state of the resource."""
 
@@ -108,6 +122,20 @@ class NameInUse(Conflict):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"CodeInterpreter with name '{name}' already exists in this account")
+
+
+class AccountExists(Conflict):
+    """Another account has this id or name."""
+
+    def __init__(self, account: str, name: str) -> None:
+        super().__init__(f"account {account}, or another one with the name {name}, exists; `cellblock accounts list` shows them")
+
+
+class KeyNameInUse(Conflict):
+    """Another key of the account, one that is not revoked, has this name."""
+
+    def __init__(self, name: str, account: str) -> None:
+        super().__init__(f"account {account} has a key named {name}; choose another name, or revoke that one: cellblock keys revoke {name}")
 
 
 class SessionAlreadyTerminated(Conflict):
@@ -160,7 +188,7 @@ class UnknownKey(CellblockError):
     status = 403
 
     def __init__(self) -> None:
-        super().__init__("the access key id of this request is not known here; `cellblock env` prints one that is")
+        super().__init__("the access key id of this request is not known here, or is revoked or expired; `cellblock env` prints one")
 
 
 class BadSignature(CellblockError):

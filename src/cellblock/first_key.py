@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cellblock.data_directory import DataDirectoryError, read_credentials, write_credentials
+from cellblock.data_directory import DataDirectoryError, read_credentials, remove_credentials, write_credentials
 from cellblock.model import AccessKey, new_access_key
 from cellblock.store.protocol import Store
 
@@ -14,9 +14,17 @@ FIRST_KEY_NAME = "first"
 async def ensure_first_key(store: Store, data_dir: Path, *, account: str) -> AccessKey:
     """The first key, made when there is none; its file is written when it is missing, broken or holds another key."""
     key = await store.keep_first_access_key(new_access_key(account=account, name=FIRST_KEY_NAME))
-    if _written(data_dir) != key:
-        write_credentials(data_dir, key)
+    keep_file_of(key, data_dir)
     return key
+
+
+def keep_file_of(first: AccessKey, data_dir: Path) -> None:
+    """Let the file hold the first key as it is; a revoked key has no file."""
+    written = _written(data_dir)
+    if first.revoked_at is not None:
+        remove_credentials(data_dir)
+    elif written is None or (written.id, written.secret) != (first.id, first.secret):
+        write_credentials(data_dir, first)
 
 
 def _written(data_dir: Path) -> AccessKey | None:

@@ -14,6 +14,8 @@ from uuid import uuid4
 
 from ulid import ULID
 
+from cellblock.policies import EVERYTHING, Policy
+
 JsonObject = dict[str, object]  # a part of the API's JSON that was checked, is stored and given back, and is read by nobody else
 
 InterpreterKind = Literal["SYSTEM", "CUSTOM"]
@@ -94,16 +96,38 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """Whom interpreters, sessions, keys and usage belong to; accounts do not see each other's."""
+
+    id: str
+    name: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccessKey:
-    """A key that clients sign with, and what it may do in IAM's notation."""
+    """A key that clients sign with, and what it may do. After a rotation the old secret is good until its time."""
 
     id: str
     secret: str = field(repr=False)
     account: str
     name: str
     created_at: datetime
-    actions: tuple[str, ...] = ("bedrock-agentcore:*",)
-    resources: tuple[str, ...] = ("*",)
+    policy: Policy = EVERYTHING
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+    old_secret: str | None = field(default=None, repr=False)
+    old_secret_until: datetime | None = None
+
+    def is_usable(self, time: datetime) -> bool:
+        """Whether a request may be signed with it at that time."""
+        return self.revoked_at is None and (self.expires_at is None or time < self.expires_at)
+
+    def secrets(self, time: datetime) -> tuple[str, ...]:
+        """What a request of that time may be signed with, the one of today first."""
+        if self.old_secret is None or self.old_secret_until is None or time >= self.old_secret_until:
+            return (self.secret,)
+        return (self.secret, self.old_secret)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,15 +176,22 @@ def new_task_id() -> str:
     return str(uuid4())
 
 
-def new_access_key(*, account: str, name: str) -> AccessKey:
+def new_access_key(*, account: str, name: str, policy: Policy = EVERYTHING, expires_at: datetime | None = None) -> AccessKey:
     """A key with the forms of AWS: 20 and 40 characters."""
     return AccessKey(
         id=f"AKIA{_random_letters(KEY_ID_LETTERS, 16)}",
-        secret=_random_letters(SECRET_LETTERS, 40),
+        secret=new_secret(),
         account=account,
         name=name,
         created_at=now(),
+        policy=policy,
+        expires_at=expires_at,
     )
+
+
+def new_secret() -> str:
+    """A secret access key."""
+    return _random_letters(SECRET_LETTERS, 40)
 
 
 def make_claim(*, account: str, operation: ClaimedOperation, token: str, parameters: Mapping[str, object]) -> Claim:

@@ -116,7 +116,7 @@ async def _start(settings: Settings, node: Node, parts: AsyncExitStack, clock: C
     housekeeping = asyncio.create_task(_purge_now_and_then(store, settings, clock), name="purge")
     parts.push_async_callback(_cancel, housekeeping)
     _log.info("started", sessions_of_a_dead_server=ended)
-    application = Application(service=service, keys=KeyRing(store, clock), clock=clock, max_large_bodies=settings.max_large_bodies)
+    application = Application(service=service, keys=KeyRing(store), clock=clock, max_large_bodies=settings.max_large_bodies)
     return _Running(application=application, live=live, drain_seconds=settings.drain_seconds)
 
 

@@ -123,7 +123,7 @@ def signature(data: bytes) -> None:
     ]
     try:
         head = read_head("GET", b"/code-interpreters", source.piece(), headers)
-        verify(head, read_authorization(head, NOW), secret="s", body_sha256=body_digest(source.rest()))
+        verify(head, read_authorization(head, NOW), secrets=("s",), body_sha256=body_digest(source.rest()))
     except CellblockError:
         return
     raise AssertionError("a signature made of nothing was accepted")

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,9 +18,11 @@ from botocore.exceptions import ClientError
 
 from cellblock.data_directory import read_credentials
 from cellblock.endpoint import url
-from cellblock.model import AccessKey
+from cellblock.model import AccessKey, Account, new_access_key, now
+from cellblock.policies import EVERYTHING, Policy
 from cellblock.server import Address, StopSignals, serve
 from cellblock.settings import Settings
+from cellblock.store.sqlite import SqliteStore
 from service.fake_clock import FakeClock
 from service.fake_node import FakeCell, FakeNode
 
@@ -68,6 +70,26 @@ class Served:
     def control(self, *, region: str = "us-west-2", **config: Any) -> Any:
         """A boto3 client of the control plane."""
         return self._client("bedrock-agentcore-control", None, None, region, config)
+
+    def of(self, key: AccessKey) -> Served:
+        """The same server as another key's owner uses it."""
+        return replace(self, key=key)
+
+    async def other_key(self, name: str, *, account: str | None = None, policy: Policy = EVERYTHING) -> AccessKey:
+        """A further key, of another account when one is named; made beside the server, as the command line does."""
+        async with self.store() as store:
+            if account is not None and account not in [known.id for known in await store.list_accounts()]:
+                await store.create_account(Account(id=account, name=f"account {account}", created_at=now()))
+            return await store.create_access_key(new_access_key(account=account or self.key.account, name=name, policy=policy))
+
+    @asynccontextmanager
+    async def store(self) -> AsyncIterator[SqliteStore]:
+        """A second look into the server's database."""
+        store = await SqliteStore.open(self.data_dir)
+        try:
+            yield store
+        finally:
+            await store.close()
 
     def _client(self, service: str, secret: str | None, key_id: str | None, region: str, config: dict[str, Any]) -> Any:
         return boto3.client(

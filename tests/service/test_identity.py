@@ -10,6 +10,7 @@ import pytest
 from cellblock.access import require
 from cellblock.errors import AccessDenied
 from cellblock.model import AccessKey, now
+from cellblock.policies import Policy, Statement
 from service.served import BUILT_IN, Served, off_loop, refused
 
 ARN = f"arn:aws:bedrock-agentcore:us-east-1:aws:code-interpreter/{BUILT_IN}"
@@ -51,7 +52,8 @@ async def test_any_signed_region_is_echoed_in_arns(served: Served) -> None:
 
 
 def key(*, actions: tuple[str, ...], resources: tuple[str, ...] = ("*",)) -> AccessKey:
-    return AccessKey(id="AKIA", secret="s", account="123456789012", name="ann", created_at=now(), actions=actions, resources=resources)
+    policy = Policy((Statement("Allow", actions, resources),))
+    return AccessKey(id="AKIA", secret="s", account="123456789012", name="ann", created_at=now(), policy=policy)
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,7 @@ async def test_nobody_else_may_look_into_directory_or_files(data_dir: Path) -> N
             "cellblock.db-shm": 0o600,
             "cellblock.pid": 0o600,
             "credentials.json": 0o600,
+            "secrets.key": 0o600,
         }
     assert mode(data_dir) == 0o700
     await store.close()

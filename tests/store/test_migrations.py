@@ -11,9 +11,12 @@ import pytest
 import sqlalchemy as sa
 
 from cellblock.data_directory import DATABASE_NAME, DataDirectoryError
+from cellblock.model import new_access_key
+from cellblock.policies import Policy, Statement
 from cellblock.store.lanes import sqlite_engine
 from cellblock.store.migrations import STEPS, migrate
 from cellblock.store.schema import metadata
+from cellblock.store.sealing import is_sealed
 from cellblock.store.sqlite import SqliteStore
 from store.things import ACCOUNT, interpreter
 
@@ -68,7 +71,7 @@ async def test_database_of_a_newer_version_is_refused_untouched(data_dir: Path) 
     await (await SqliteStore.open(data_dir)).close()
     with closing(sqlite3.connect(data_dir / DATABASE_NAME)) as connection, connection:
         connection.execute("UPDATE schema_version SET version = 1000")
-    with pytest.raises(DataDirectoryError, match=r"schema version is 1000 .* knows up to 1"):
+    with pytest.raises(DataDirectoryError, match=rf"schema version is 1000 .* knows up to {len(STEPS)}"):
         await SqliteStore.open(data_dir)
     with closing(sqlite3.connect(data_dir / DATABASE_NAME)) as connection:
         assert connection.execute("SELECT version FROM schema_version").fetchall() == [(1000,)]
@@ -94,3 +97,29 @@ async def test_file_keeps_its_content_over_a_restart(data_dir: Path) -> None:
     store = await SqliteStore.open(data_dir)
     assert await store.get_interpreter(ACCOUNT, made.id) == made
     await store.close()
+
+
+FIRST_VERSION_KEY = ("AKIAOLD", "an old secret", ACCOUNT, "first", '["bedrock-agentcore:Get*"]', '["arn:aws:x","arn:aws:y"]', 1000)
+
+
+@pytest.fixture
+def first_version_data_dir(data_dir: Path) -> Path:
+    data_dir.mkdir(mode=0o700)
+    engine = sqlite_engine(data_dir / DATABASE_NAME).execution_options(synchronous="FULL")
+    with engine.begin() as connection:
+        migrate(connection, STEPS[:1])
+        connection.exec_driver_sql("INSERT INTO access_keys VALUES (?, ?, ?, ?, ?, ?, ?)", FIRST_VERSION_KEY)
+    engine.dispose()
+    return data_dir
+
+
+async def test_key_of_the_first_version_is_kept_with_its_rights_and_its_secret_is_sealed(first_version_data_dir: Path) -> None:
+    store = await SqliteStore.open(first_version_data_dir)
+    key = await store.keep_first_access_key(new_access_key(account=ACCOUNT, name="another"))
+    assert (key.id, key.secret, key.account, key.name) == FIRST_VERSION_KEY[:4]
+    assert key.policy == Policy((Statement("Allow", ("bedrock-agentcore:Get*",), ("arn:aws:x", "arn:aws:y")),))
+    assert [account.id for account in await store.list_accounts()] == [ACCOUNT]
+    await store.close()
+    with closing(sqlite3.connect(first_version_data_dir / DATABASE_NAME)) as connection:
+        ((secret,),) = connection.execute("SELECT secret FROM access_keys").fetchall()
+    assert is_sealed(secret)

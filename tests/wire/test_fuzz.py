@@ -83,6 +83,6 @@ def test_any_authorization(headers: list[tuple[bytes, bytes]], authorization: st
     for chosen in (headers, usual, usual + headers):
         try:
             head = read_head("GET", b"/code-interpreters", query, chosen)
-            verify(head, read_authorization(head, NOW), secret="s", body_sha256="0" * 64)
+            verify(head, read_authorization(head, NOW), secrets=("s",), body_sha256="0" * 64)
         except CellblockError as failure:
             answer(failure)

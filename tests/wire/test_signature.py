@@ -26,7 +26,7 @@ def invoke_request() -> AWSRequest:
 
 def check(head: Head, body: bytes, *, secret: str = SECRET, now: datetime | None = None) -> Authorization:
     authorization = read_authorization(head, now or utc_now())
-    verify(head, authorization, secret=secret, body_sha256=body_digest(body))
+    verify(head, authorization, secrets=(secret,), body_sha256=body_digest(body))
     return authorization
 
 

@@ -1,29 +1,114 @@
-"""The transactions about access keys."""
+"""The transactions about accounts and their access keys. Each change counts, so that servers know when to look again."""
 
 from __future__ import annotations
 
-import sqlalchemy as sa
+from datetime import datetime
 
-from cellblock.errors import UnknownKey
-from cellblock.model import AccessKey
-from cellblock.store.schema import access_keys, to_row, to_value
+import sqlalchemy as sa
+from sqlalchemy.engine import RowMapping
+
+from cellblock.errors import AccessKeyNotFound, AccountExists, AccountNotFound, KeyNameInUse, UnknownKey
+from cellblock.model import AccessKey, Account
+from cellblock.store.schema import access_keys, accounts, key_changes, to_row, to_value
+from cellblock.store.sealing import PREFIX, Sealer
 
 _find = sa.select(access_keys).where(access_keys.c.id == sa.bindparam("key_id"))
 _oldest = sa.select(access_keys).order_by(access_keys.c.created_at, access_keys.c.id).limit(1)
+_changed = sa.update(key_changes).values(version=key_changes.c.version + 1)
 
 
-def get(connection: sa.Connection, key_id: str) -> AccessKey:
+def get(connection: sa.Connection, key_id: str, sealer: Sealer) -> AccessKey:
     """See Store.get_access_key."""
     row = connection.execute(_find, {"key_id": key_id}).mappings().one_or_none()
     if row is None:
         raise UnknownKey
-    return to_value(AccessKey, row)
+    return _opened(row, sealer)
 
 
-def keep_first(connection: sa.Connection, candidate: AccessKey) -> AccessKey:
+def keep_first(connection: sa.Connection, candidate: AccessKey, sealer: Sealer) -> AccessKey:
     """See Store.keep_first_access_key."""
+    _seal_all(connection, sealer)
     row = connection.execute(_oldest).mappings().one_or_none()
     if row is not None:
-        return to_value(AccessKey, row)
-    connection.execute(sa.insert(access_keys), to_row(access_keys, candidate))
-    return candidate
+        return _opened(row, sealer)
+    if connection.execute(sa.select(accounts.c.id).where(accounts.c.id == candidate.account)).first() is None:
+        account = Account(id=candidate.account, name=candidate.account, created_at=candidate.created_at)
+        connection.execute(sa.insert(accounts), to_row(accounts, account))
+    return create(connection, candidate, sealer)
+
+
+def create(connection: sa.Connection, key: AccessKey, sealer: Sealer) -> AccessKey:
+    """See Store.create_access_key."""
+    if connection.execute(sa.select(accounts.c.id).where(accounts.c.id == key.account)).first() is None:
+        raise AccountNotFound(key.account)
+    same_name = sa.select(access_keys.c.id).where(
+        access_keys.c.account == key.account, access_keys.c.name == key.name, access_keys.c.revoked_at.is_(None)
+    )
+    if connection.execute(same_name).first() is not None:
+        raise KeyNameInUse(key.name, key.account)
+    connection.execute(sa.insert(access_keys), to_row(access_keys, key) | {"secret": sealer.seal(key.secret, key.id)})
+    connection.execute(_changed)
+    return key
+
+
+def list_all(connection: sa.Connection, account: str | None, sealer: Sealer) -> tuple[AccessKey, ...]:
+    """See Store.list_access_keys."""
+    query = sa.select(access_keys).order_by(access_keys.c.account, access_keys.c.created_at, access_keys.c.id)
+    if account is not None:
+        query = query.where(access_keys.c.account == account)
+    return tuple(_opened(row, sealer) for row in connection.execute(query).mappings())
+
+
+def revoke(connection: sa.Connection, key_id: str, sealer: Sealer, time: datetime) -> AccessKey:
+    """See Store.revoke_access_key."""
+    revocation = sa.update(access_keys).where(access_keys.c.id == key_id, access_keys.c.revoked_at.is_(None)).values(revoked_at=time)
+    row = connection.execute(revocation.returning(access_keys)).mappings().one_or_none()
+    if row is None:
+        raise AccessKeyNotFound(key_id)
+    connection.execute(_changed)
+    return _opened(row, sealer)
+
+
+def rotate(connection: sa.Connection, key_id: str, secret: str, sealer: Sealer, *, old_until: datetime | None) -> AccessKey:
+    """See Store.rotate_access_key."""
+    is_in_force = sa.and_(access_keys.c.id == key_id, access_keys.c.revoked_at.is_(None))
+    rotation = sa.update(access_keys).where(is_in_force).values(
+        secret=sealer.seal(secret, key_id),
+        old_secret=None if old_until is None else access_keys.c.secret,
+        old_secret_until=old_until,
+    )  # fmt: skip
+    row = connection.execute(rotation.returning(access_keys)).mappings().one_or_none()
+    if row is None:
+        raise AccessKeyNotFound(key_id)
+    connection.execute(_changed)
+    return _opened(row, sealer)
+
+
+def create_account(connection: sa.Connection, account: Account) -> Account:
+    """See Store.create_account."""
+    same = sa.select(accounts.c.id).where(sa.or_(accounts.c.id == account.id, accounts.c.name == account.name))
+    if connection.execute(same).first() is not None:
+        raise AccountExists(account.id, account.name)
+    connection.execute(sa.insert(accounts), to_row(accounts, account))
+    return account
+
+
+def list_accounts(connection: sa.Connection) -> tuple[Account, ...]:
+    """See Store.list_accounts."""
+    return tuple(to_value(Account, row) for row in connection.execute(sa.select(accounts).order_by(accounts.c.id)).mappings())
+
+
+def _opened(row: RowMapping, sealer: Sealer) -> AccessKey:
+    values = {str(name): value for name, value in row.items()}
+    values["secret"] = sealer.open(values["secret"], values["id"])
+    if values["old_secret"] is not None:
+        values["old_secret"] = sealer.open(values["old_secret"], values["id"])
+    return AccessKey(**values)
+
+
+def _seal_all(connection: sa.Connection, sealer: Sealer) -> None:
+    """Secrets that an earlier version kept in the clear."""
+    in_the_clear = sa.select(access_keys.c.id, access_keys.c.secret).where(~access_keys.c.secret.startswith(PREFIX))
+    for row in connection.execute(in_the_clear).all():
+        sealed = sealer.seal(row.secret, row.id)
+        connection.execute(sa.update(access_keys).where(access_keys.c.id == row.id).values(secret=sealed))

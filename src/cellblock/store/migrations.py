@@ -80,6 +80,36 @@ STEPS: tuple[tuple[str, ...], ...] = (
         )
         """,
     ),
+    (
+        "CREATE TABLE accounts (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, created_at BIGINT NOT NULL)",
+        "INSERT INTO accounts SELECT account, account, min(created_at) FROM access_keys GROUP BY account",
+        """
+        CREATE TABLE keys_with_policies (
+            id TEXT PRIMARY KEY,
+            secret TEXT NOT NULL,
+            account TEXT NOT NULL REFERENCES accounts (id),
+            name TEXT NOT NULL,
+            policy TEXT NOT NULL,
+            created_at BIGINT NOT NULL,
+            expires_at BIGINT,
+            revoked_at BIGINT,
+            old_secret TEXT,
+            old_secret_until BIGINT,
+            CHECK ((old_secret IS NULL) = (old_secret_until IS NULL))
+        )
+        """,
+        """
+        INSERT INTO keys_with_policies (id, secret, account, name, policy, created_at)
+        SELECT id, secret, account, name, '{"Statement":[{"Effect":"Allow","Action":' || actions || ',"Resource":' || resources || '}]}',
+            created_at
+        FROM access_keys
+        """,
+        "DROP TABLE access_keys",
+        "ALTER TABLE keys_with_policies RENAME TO access_keys",
+        "CREATE UNIQUE INDEX access_keys_name ON access_keys (account, name) WHERE revoked_at IS NULL",
+        "CREATE TABLE key_changes (version BIGINT NOT NULL)",
+        "INSERT INTO key_changes VALUES (1)",
+    ),
 )
 
 
@@ -97,7 +127,7 @@ def migrate(connection: sa.Connection, steps: Sequence[Sequence[str]] = STEPS) -
     if found is not None and found > len(steps):
         raise SchemaTooNew(found, len(steps))
     for statement in (statement for step in steps[found or 0 :] for statement in step):
-        connection.execute(sa.text(statement))
+        connection.exec_driver_sql(statement)
     if found is None:
         connection.execute(sa.insert(schema_version).values(version=len(steps)))
         connection.execute(sa.insert(interpreters), to_row(interpreters, BUILT_IN_INTERPRETER))

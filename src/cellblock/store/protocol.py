@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Protocol
 
-from cellblock.model import AccessKey, Claim, Interpreter, InterpreterKind, Page, PageRequest, Session, SessionKey, SessionState
+from cellblock.model import AccessKey, Account, Claim, Interpreter, InterpreterKind, Page, PageRequest, Session, SessionKey, SessionState
 
 
 class Store(Protocol):
@@ -79,6 +79,34 @@ class Store(Protocol):
         """The key with this id. Raises UnknownKey."""
         ...
 
+    def keys_version(self) -> int | None:
+        """Another number after each change of an access key, whoever made it; None when it cannot be said without waiting."""
+        ...
+
+    async def list_access_keys(self, account: str | None = None) -> tuple[AccessKey, ...]:
+        """Every key, revoked ones too, of one account or of all, oldest first within an account."""
+        ...
+
     async def keep_first_access_key(self, candidate: AccessKey) -> AccessKey:
-        """The oldest key; the candidate is kept when there is none."""
+        """The oldest key, even if it is revoked; the candidate is kept, with its account, when there is none."""
+        ...
+
+    async def create_access_key(self, key: AccessKey) -> AccessKey:
+        """Keep a key. Raises AccountNotFound and KeyNameInUse."""
+        ...
+
+    async def revoke_access_key(self, key_id: str) -> AccessKey:
+        """From now on it is no key. Raises AccessKeyNotFound, also when it was revoked before."""
+        ...
+
+    async def rotate_access_key(self, key_id: str, secret: str, *, old_until: datetime | None = None) -> AccessKey:
+        """Give it another secret; the one of before is good until then, and not at all for None. Raises AccessKeyNotFound."""
+        ...
+
+    async def create_account(self, account: Account) -> Account:
+        """Keep an account. Raises AccountExists."""
+        ...
+
+    async def list_accounts(self) -> tuple[Account, ...]:
+        """Every account, by id."""
         ...

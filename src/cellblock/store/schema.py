@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect, RowMapping
 
-from cellblock.model import AccessKey, Interpreter, Session
+from cellblock.model import AccessKey, Account, Interpreter, Session
+from cellblock.policies import Policy
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
-TableValue = Interpreter | Session | AccessKey
-ValueT = TypeVar("ValueT", Interpreter, Session, AccessKey)
+TableValue = Interpreter | Session | AccessKey | Account
+ValueT = TypeVar("ValueT", Interpreter, Session, AccessKey, Account)
 
 
 def to_microseconds(instant: datetime) -> int:
@@ -60,6 +61,21 @@ class JsonTuple(JsonText):
     def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[Any, ...]:
         """From the database."""
         return tuple(json.loads(value or "[]"))
+
+
+class PolicyText(sa.types.TypeDecorator[Policy]):
+    """A policy in IAM's JSON."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Policy | None, dialect: Dialect) -> str | None:
+        """To the database."""
+        return None if value is None else value.to_json()
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Policy | None:
+        """From the database."""
+        return None if value is None else Policy.parse(value)
 
 
 metadata = sa.MetaData()
@@ -114,17 +130,30 @@ claims = sa.Table(
     sa.Column("created_at", Instant, nullable=False),
 )
 
+accounts = sa.Table(
+    "accounts",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+)
+
 access_keys = sa.Table(
     "access_keys",
     metadata,
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("secret", sa.Text, nullable=False),
-    sa.Column("account", sa.Text, nullable=False),
+    sa.Column("account", sa.Text, sa.ForeignKey("accounts.id"), nullable=False),
     sa.Column("name", sa.Text, nullable=False),
-    sa.Column("actions", JsonTuple, nullable=False),
-    sa.Column("resources", JsonTuple, nullable=False),
+    sa.Column("policy", PolicyText, nullable=False),
     sa.Column("created_at", Instant, nullable=False),
+    sa.Column("expires_at", Instant),
+    sa.Column("revoked_at", Instant),
+    sa.Column("old_secret", sa.Text),
+    sa.Column("old_secret_until", Instant),
 )
+
+key_changes = sa.Table("key_changes", metadata, sa.Column("version", sa.BigInteger, nullable=False))
 
 
 def to_row(table: sa.Table, value: TableValue) -> dict[str, Any]:

@@ -55,12 +55,13 @@ def read_authorization(head: Head, now: datetime) -> Authorization:
     return authorization
 
 
-def verify(head: Head, authorization: Authorization, *, secret: str, body_sha256: str) -> None:
-    """Raises BadSignature unless the owner of the secret signed exactly this request and body."""
+def verify(head: Head, authorization: Authorization, *, secrets: tuple[str, ...], body_sha256: str) -> None:
+    """Raises BadSignature unless the owner of one of the secrets signed exactly this request and body."""
     declared = head.headers.get("x-amz-content-sha256") if "x-amz-content-sha256" in authorization.signed_headers else None
     if declared is not None and not hmac.compare_digest(declared, body_sha256):
         raise BadSignature("the x-amz-content-sha256 header is not the SHA-256 of the body that arrived")
-    if not hmac.compare_digest(_signature(head, authorization, secret, body_sha256), authorization.signature):
+    to_sign = _string_to_sign(head, authorization, body_sha256)
+    if not any(hmac.compare_digest(_signature(authorization, secret, to_sign), authorization.signature) for secret in secrets):
         raise BadSignature(
             "the signature does not match this request: check the secret access key, and that nothing on the way changes the path, "
             "the signed headers (host among them) or the body"
@@ -126,19 +127,16 @@ def _check_payload_header(head: Head) -> None:
         raise BadSignature("x-amz-content-sha256 must be the body's SHA-256 in hexadecimal; unsigned and streamed bodies are not accepted")
 
 
-def _signature(head: Head, authorization: Authorization, secret: str, body_sha256: str) -> str:
+def _string_to_sign(head: Head, authorization: Authorization, body_sha256: str) -> bytes:
     canonical = _CANON.canonical_request(_signed_part(head, authorization, body_sha256))
     day = authorization.timestamp[:8]
-    to_sign = "\n".join(
-        (
-            "AWS4-HMAC-SHA256",
-            authorization.timestamp,
-            f"{day}/{authorization.region}/{SERVICE}/aws4_request",
-            sha256(canonical.encode()).hexdigest(),
-        )
-    )
-    key = _signing_key(authorization.key_id, secret, day, authorization.region)
-    return hmac.new(key, to_sign.encode(), sha256).hexdigest()
+    scope = f"{day}/{authorization.region}/{SERVICE}/aws4_request"
+    return "\n".join(("AWS4-HMAC-SHA256", authorization.timestamp, scope, sha256(canonical.encode()).hexdigest())).encode()
+
+
+def _signature(authorization: Authorization, secret: str, to_sign: bytes) -> str:
+    key = _signing_key(authorization.key_id, secret, authorization.timestamp[:8], authorization.region)
+    return hmac.new(key, to_sign, sha256).hexdigest()
 
 
 def _signed_part(head: Head, authorization: Authorization, body_sha256: str) -> AWSRequest:

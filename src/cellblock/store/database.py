@@ -1,0 +1,177 @@
+"""What the service remembers: the contract of a store over a database, each method one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import sqlalchemy as sa
+
+from cellblock.model import (
+    AccessKey,
+    Account,
+    Claim,
+    Interpreter,
+    InterpreterKind,
+    Page,
+    PageRequest,
+    Session,
+    SessionKey,
+    SessionState,
+)
+from cellblock.store import access_keys, interpreters, sessions
+from cellblock.store.claims import forget_claims
+from cellblock.store.lanes import Lanes
+from cellblock.store.sealing import Sealer
+
+CLAIM_LIFETIME = timedelta(days=1)
+PURGE_CHUNK = 500  # rows that one transaction removes, so that a start of a session never waits for a long one
+
+
+class KeyWatch(Protocol):
+    """Says, without waiting, whether an access key may have changed since it was last asked."""
+
+    def version(self) -> int | None:
+        """Another number after each change; None when that cannot be said."""
+
+    def close(self) -> None:
+        """Let go of what it watches by."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What a store works with beside its lanes."""
+
+    clock: Callable[[], datetime]
+    sealer: Sealer
+    watch: KeyWatch
+
+
+class DatabaseStore:
+    """A store in a database; the store closes what it is given."""
+
+    def __init__(self, lanes: Lanes, means: Means) -> None:
+        self._lanes = lanes
+        self._clock = means.clock
+        self._sealer = means.sealer
+        self._watch = means.watch
+
+    async def close(self) -> None:
+        """Let go of the database."""
+        self._watch.close()
+        await self._lanes.close()
+
+    async def create_interpreter(self, interpreter: Interpreter, *, claim: Claim | None = None) -> Interpreter:
+        """See Store."""
+        time = self._clock()
+        return await self._lanes.write_durably(lambda connection: interpreters.create(connection, interpreter, claim, time))
+
+    async def get_interpreter(self, account: str, interpreter_id: str) -> Interpreter:
+        """See Store."""
+        return await self._lanes.read(lambda connection: interpreters.get(connection, account, interpreter_id))
+
+    async def list_interpreters(self, account: str, page: PageRequest, *, kind: InterpreterKind | None = None) -> Page[Interpreter]:
+        """See Store."""
+        return await self._lanes.read(lambda connection: interpreters.list_page(connection, account, page, kind))
+
+    async def delete_interpreter(self, account: str, interpreter_id: str, *, claim: Claim | None = None) -> Interpreter:
+        """See Store."""
+        time = self._clock()
+        return await self._lanes.write_durably(
+            lambda connection: interpreters.delete(connection, account, interpreter_id, claim=claim, time=time)
+        )
+
+    async def create_session(self, session: Session, *, max_live: int, claim: Claim | None = None) -> Session:
+        """See Store."""
+        time = self._clock()
+        return await self._lanes.write(lambda connection: sessions.create(connection, session, max_live=max_live, claim=claim, time=time))
+
+    async def discard_session(self, session_id: str) -> None:
+        """See Store."""
+        await self._lanes.write(lambda connection: sessions.discard(connection, session_id))
+
+    async def get_session(self, key: SessionKey) -> Session:
+        """See Store."""
+        return await self._lanes.read(lambda connection: sessions.get(connection, key))
+
+    async def list_sessions(
+        self, account: str, interpreter_id: str, page: PageRequest, *, state: SessionState | None = None
+    ) -> Page[Session]:
+        """See Store."""
+        return await self._lanes.read(lambda connection: sessions.list_page(connection, account, interpreter_id, page=page, state=state))
+
+    async def stop_session(self, key: SessionKey, reason: str, *, claim: Claim | None = None) -> Session:
+        """See Store."""
+        time = self._clock()
+        return await self._lanes.write(lambda connection: sessions.stop(connection, key, reason, claim=claim, time=time))
+
+    async def end_session(self, session_id: str, reason: str) -> bool:
+        """See Store."""
+        time = self._clock()
+        return await self._lanes.write(lambda connection: sessions.end(connection, session_id, reason, time))
+
+    async def end_sessions_of_dead_server(self, reason: str) -> int:
+        """See Store."""
+        time = self._clock()
+        return await self._lanes.write_durably(lambda connection: sessions.end_all(connection, reason, time))
+
+    async def count_live_sessions(self, account: str) -> int:
+        """See Store."""
+        return await self._lanes.read(lambda connection: sessions.count_live(connection, account))
+
+    async def purge(self, *, sessions_ended_before: datetime) -> int:
+        """See Store."""
+        oldest_claim = self._clock() - CLAIM_LIFETIME
+        await self._in_chunks(lambda connection: forget_claims(connection, oldest_claim, PURGE_CHUNK))
+        count = await self._in_chunks(lambda connection: sessions.purge(connection, sessions_ended_before, PURGE_CHUNK))
+        await self._in_chunks(lambda connection: interpreters.purge(connection, oldest_claim, PURGE_CHUNK))
+        return count
+
+    def keys_version(self) -> int | None:
+        """See Store."""
+        return self._watch.version()
+
+    async def get_access_key(self, key_id: str) -> AccessKey:
+        """See Store."""
+        return await self._lanes.read(lambda connection: access_keys.get(connection, key_id, self._sealer))
+
+    async def list_access_keys(self, account: str | None = None) -> tuple[AccessKey, ...]:
+        """See Store."""
+        return await self._lanes.read(lambda connection: access_keys.list_all(connection, account, self._sealer))
+
+    async def keep_first_access_key(self, candidate: AccessKey) -> AccessKey:
+        """See Store."""
+        return await self._lanes.write_durably(lambda connection: access_keys.keep_first(connection, candidate, self._sealer))
+
+    async def create_access_key(self, key: AccessKey) -> AccessKey:
+        """See Store."""
+        return await self._lanes.write_durably(lambda connection: access_keys.create(connection, key, self._sealer))
+
+    async def revoke_access_key(self, key_id: str) -> AccessKey:
+        """See Store."""
+        time = self._clock()
+        return await self._lanes.write_durably(lambda connection: access_keys.revoke(connection, key_id, self._sealer, time))
+
+    async def rotate_access_key(self, key_id: str, secret: str, *, old_until: datetime | None = None) -> AccessKey:
+        """See Store."""
+        return await self._lanes.write_durably(
+            lambda connection: access_keys.rotate(connection, key_id, secret, self._sealer, old_until=old_until)
+        )
+
+    async def create_account(self, account: Account) -> Account:
+        """See Store."""
+        return await self._lanes.write_durably(lambda connection: access_keys.create_account(connection, account))
+
+    async def list_accounts(self) -> tuple[Account, ...]:
+        """See Store."""
+        return await self._lanes.read(access_keys.list_accounts)
+
+    async def _in_chunks(self, remove: Callable[[sa.Connection], int]) -> int:
+        total = 0
+        while True:
+            removed = await self._lanes.write(remove)
+            total += removed
+            if removed < PURGE_CHUNK:
+                return total
