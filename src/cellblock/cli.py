@@ -26,6 +26,8 @@ COMMANDS = {
     "env": Entry("env", "Print what AWS clients need to use the server."),
     "run": Entry("run", "Run one piece of code in a sandbox of its own."),
     "runtime": Entry("runtime", "Build or list the Python, Node and libraries that sessions see."),
+    "accounts": Entry("accounts", "List or make accounts: what belongs to one is not seen by another."),
+    "keys": Entry("keys", "Hand out, list, revoke and rotate access keys."),
     "settings": Entry("settings", "Print the settings in force and where each comes from."),
     "doctor": Entry("doctor", "Check what cells need of this machine."),
 }

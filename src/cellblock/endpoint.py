@@ -58,7 +58,10 @@ def exports(data_dir: Path, *, region: str, models: Path) -> str:
     endpoint = read_endpoint(data_dir)
     key = read_credentials(data_dir)
     if key is None:
-        raise DataDirectoryError(f"{data_dir} holds no credentials; start the server again and it writes them")
+        raise DataDirectoryError(
+            f"{data_dir} holds no credentials: the first key is revoked, or the file is gone;"
+            " a start of the server writes it again, and `cellblock keys create` makes other keys"
+        )
     variables = {
         "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE": endpoint,
         "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE_CONTROL": endpoint,

@@ -27,6 +27,13 @@ def keep_file_of(first: AccessKey, data_dir: Path) -> None:
         write_credentials(data_dir, first)
 
 
+def refresh_file_of(key: AccessKey, data_dir: Path) -> None:
+    """When it is the first key that was changed, let its file follow."""
+    written = _written(data_dir)
+    if written is not None and written.id == key.id:
+        keep_file_of(key, data_dir)
+
+
 def _written(data_dir: Path) -> AccessKey | None:
     try:
         return read_credentials(data_dir)

@@ -30,7 +30,7 @@ from cellblock.service import Service
 from cellblock.sessions import SERVER_DIED, SERVER_STOPPED, LiveSessions
 from cellblock.settings import Settings
 from cellblock.store.protocol import Store
-from cellblock.store.sqlite import SqliteStore
+from cellblock.store_opening import open_store
 
 KEEP_ALIVE_SECONDS = 620  # longer than clients keep idle connections, so that they close first
 TCP_KEEP_ALIVE_SECONDS = 30  # a long call sends nothing before its result; routers between must not forget it
@@ -99,7 +99,7 @@ class _Running:
 
 async def _start(settings: Settings, node: Node, parts: AsyncExitStack, clock: Clock) -> _Running:
     """Start the parts, each with its end on the stack."""
-    store = await SqliteStore.open(settings.data_dir)
+    store = await open_store(settings)
     parts.push_async_callback(store.close)
     await ensure_first_key(store, settings.data_dir, account=settings.account)
     ended = await store.end_sessions_of_dead_server(SERVER_DIED)

@@ -115,7 +115,7 @@ def first_version_data_dir(data_dir: Path) -> Path:
 
 async def test_key_of_the_first_version_is_kept_with_its_rights_and_its_secret_is_sealed(first_version_data_dir: Path) -> None:
     store = await SqliteStore.open(first_version_data_dir)
-    key = await store.keep_first_access_key(new_access_key(account=ACCOUNT, name="another"))
+    key = await store.keep_first_access_key(new_access_key(account=ACCOUNT, name="first"))
     assert (key.id, key.secret, key.account, key.name) == FIRST_VERSION_KEY[:4]
     assert key.policy == Policy((Statement("Allow", ("bedrock-agentcore:Get*",), ("arn:aws:x", "arn:aws:y")),))
     assert [account.id for account in await store.list_accounts()] == [ACCOUNT]

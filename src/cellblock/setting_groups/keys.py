@@ -15,3 +15,11 @@ class Keys(Group):
 
     account: str = setting("000000000000", "account that the first access key belongs to", form=ACCOUNT_FORM, form_help="12 digits")
     max_sessions: int = setting(10, "live sessions of an account", unit="sessions", minimum=1, maximum=100_000, guide="10, adjustable")
+    store: str = setting(
+        "",
+        "database of the state, as `postgresql://user@host/name`; nothing for the SQLite file in the data directory",
+        form=r"(postgres(ql)?://\S+)?",
+        form_help="a URL that begins with postgresql://, or nothing",
+        default_help="`cellblock.db` in the data directory",
+        is_secret=True,
+    )

@@ -13,7 +13,8 @@ from cellblock.store.schema import access_keys, accounts, key_changes, to_row, t
 from cellblock.store.sealing import PREFIX, Sealer
 
 _find = sa.select(access_keys).where(access_keys.c.id == sa.bindparam("key_id"))
-_oldest = sa.select(access_keys).order_by(access_keys.c.created_at, access_keys.c.id).limit(1)
+_of_name = sa.select(access_keys).where(access_keys.c.name == sa.bindparam("name"))
+_oldest = _of_name.order_by(access_keys.c.created_at, access_keys.c.id).limit(1)
 _changed = sa.update(key_changes).values(version=key_changes.c.version + 1)
 
 
@@ -28,7 +29,7 @@ def get(connection: sa.Connection, key_id: str, sealer: Sealer) -> AccessKey:
 def keep_first(connection: sa.Connection, candidate: AccessKey, sealer: Sealer) -> AccessKey:
     """See Store.keep_first_access_key."""
     _seal_all(connection, sealer)
-    row = connection.execute(_oldest).mappings().one_or_none()
+    row = connection.execute(_oldest, {"name": candidate.name}).mappings().one_or_none()
     if row is not None:
         return _opened(row, sealer)
     if connection.execute(sa.select(accounts.c.id).where(accounts.c.id == candidate.account)).first() is None:

@@ -88,7 +88,7 @@ class Store(Protocol):
         ...
 
     async def keep_first_access_key(self, candidate: AccessKey) -> AccessKey:
-        """The oldest key, even if it is revoked; the candidate is kept, with its account, when there is none."""
+        """The oldest key of that name, even if it is revoked; the candidate is kept, with its account, when there is none."""
         ...
 
     async def create_access_key(self, key: AccessKey) -> AccessKey:
