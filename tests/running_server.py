@@ -67,6 +67,13 @@ def descendants(pid: int) -> set[int]:
     return found
 
 
+def template_of(server: RunningServer) -> int:
+    """The server's child from which cells are cloned."""
+    own = server.process.pid
+    (template,) = (pid for pid in descendants(own) if _parent(Path(f"/proc/{pid}")) == own)
+    return template
+
+
 def _parent(process: Path) -> int | None:
     try:
         status = (process / "stat").read_text()

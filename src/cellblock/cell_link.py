@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from cellblock import cell_codec
 from cellblock.calls import Call, Reply, ReplyT, ToolFailed
-from cellblock.errors import CellEnded, HostNotReady
+from cellblock.errors import CellDied, CellEnded, HostIsFull, host_failed
 from cellblock_cell.link import Decoder, Frame, Kind, LinkError, encode
 
 _CANCEL_SECONDS = 5  # the agent's own grace before it kills is 2
@@ -53,7 +53,7 @@ class CellLink(asyncio.Protocol):
             async with asyncio.timeout(seconds):
                 await self._hello
         except TimeoutError as error:
-            raise HostNotReady(f"a cell did not start within {seconds:g} s") from error
+            raise HostIsFull(f"a cell did not start within {seconds:g} s") from error
 
     async def call(self, call: Call[ReplyT]) -> ReplyT:
         """Do one call; raises ToolFailed, CellEnded. Cancelling interrupts the run and waits a bounded time for its end."""
@@ -137,9 +137,9 @@ class CellLink(asyncio.Protocol):
             raise LinkError(f"an agent does not send {frame.kind.name}")
 
     def _refuse_start(self, frame: Frame) -> None:
-        failure = cell_codec.failure(frame.meta) or ("", "unknown step")
+        error_name, message = cell_codec.failure(frame.meta) or ("", "unknown step")
         if not self._hello.done():
-            self._hello.set_exception(HostNotReady(f"a cell could not be confined: {failure[1]}"))
+            self._hello.set_exception(host_failed(f"a cell could not be confined: {message}", error_name))
 
     def _finish(self, pending: _Pending, frame: Frame) -> None:
         if pending.answer.done():
@@ -155,7 +155,7 @@ class CellLink(asyncio.Protocol):
         self._lost_reason = reason
         self._may_write.set()
         if not self._hello.done():
-            self._hello.set_exception(HostNotReady(f"a cell died while it started: {reason}"))
+            self._hello.set_exception(CellDied(f"a cell died while it started: {reason}"))
         for pending in self._pending.values():
             if not pending.answer.done():
                 pending.answer.set_exception(CellEnded(reason))

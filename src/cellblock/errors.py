@@ -220,6 +220,36 @@ class HostNotReady(Internal):
     public_message = "this machine cannot run sessions; its operator finds the cause with `cellblock doctor` and in the server's log"
 
 
+class HostIsFull(HostNotReady):
+    """What another cell needs is used up for now; SDKs try again, with pauses, what is throttled."""
+
+    code = "ThrottlingException"
+    status = 429
+    guide_name = ""
+    public_message = (
+        "this machine has no room for another session: memory, processes, open files or processor time are used up;"
+        " try again when other sessions have ended"
+    )
+
+
+class CellDied(HostNotReady):
+    """A cell ended before its session could begin."""
+
+    public_message = (
+        "the session's sandbox was killed while it started; start the session again,"
+        " and when that fails too, the operator finds the cause in the server's log"
+    )
+
+
+_SHORTAGES = {"EAGAIN", "EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "ENOSPC", "EUSERS"}  # as Linux says that something is used up
+
+
+def host_failed(what: str, error_name: str) -> HostNotReady:
+    """The failure of a step that opens a cell, by the name of the system's error."""
+    kind = HostIsFull if error_name in _SHORTAGES else HostNotReady
+    return kind(f"{what} ({error_name})")
+
+
 class CellEnded(Internal):
     """A cell died under a call."""
 

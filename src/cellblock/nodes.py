@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import errno
 import itertools
 import os
 import secrets
@@ -14,7 +15,7 @@ from typing import cast
 
 from cellblock.calls import Call, Cell, CellLimits, CellUsage, ReplyT, Run
 from cellblock.cell_link import CellLink
-from cellblock.errors import CellEnded, HostNotReady
+from cellblock.errors import CellEnded, HostNotReady, host_failed
 from cellblock.runtime_layout import Runtime
 from cellblock.sandbox.cgroup import find_groups
 from cellblock.sandbox.groups import Group, GroupLimits, Groups, Kind, NoGroup
@@ -139,8 +140,9 @@ class LocalCell:
         if kills <= self._known_kills:
             return run
         self._known_kills = kills
-        reached = f"The session reached its memory limit of {self._limits.memory_bytes // 1024**2} MB and its largest process was killed."
-        return dataclasses.replace(run, note=f"{reached} {run.note}".rstrip())
+        limit = f"The session reached its memory limit of {self._limits.memory_bytes // 1024**2} MB"
+        reason = limit if self._parts.group.was_at_limit() else "The machine ran out of memory, within the session's limit,"
+        return dataclasses.replace(run, note=f"{reason} and its largest process was killed. {run.note}".rstrip())
 
     async def _end(self, reason: str) -> None:
         if self._closing is None:
@@ -220,7 +222,7 @@ class LocalNode:
             await cell.begin()
         except OSError as error:
             await cell.close()
-            raise HostNotReady(f"a cell could not be opened: {error}") from error
+            raise host_failed(f"a cell could not be opened: {error}", errno.errorcode.get(error.errno or 0, "")) from error
         except BaseException:
             await cell.close()
             raise

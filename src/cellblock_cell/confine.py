@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import gc
 import os
 import resource
@@ -224,7 +225,8 @@ def enter(spec: CellSpec, policy: CellPolicy, inherited: Inherited) -> int:
             getattr(confinement, step)()
     except OSError as error:
         message = f"{step}: {error.filename or ''}: {error.strerror}"
-        link.sendall(encode(Frame(Kind.RESULT, 0, {"error": {"kind": "confinement", "message": message}})))
+        kind = errno.errorcode.get(error.errno or 0, "")
+        link.sendall(encode(Frame(Kind.RESULT, 0, {"error": {"kind": kind, "message": message}})))
         return 71
     gc.enable()
     config = agent.AgentConfig(workspace=WORKSPACE, runtime=policy.runtime, environment=policy.environment, entrance=inherited.entrance)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import importlib
 import json
@@ -44,7 +45,8 @@ class Template:
             try:
                 self._spawn(confine.CellSpec(**request["cell"]), link, groups, Entrance(*entrances))
             except OSError as error:
-                self._tell({"event": "refused", "name": request["cell"]["name"], "message": str(error)})
+                kind = errno.errorcode.get(error.errno or 0, "")
+                self._tell({"event": "refused", "name": request["cell"]["name"], "kind": kind, "message": str(error)})
             finally:
                 link.close()
                 for descriptor in descriptors[1:]:

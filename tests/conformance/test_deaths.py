@@ -8,19 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from running_server import RunningServer, ServedSession, descendants, texts, until
+from running_server import RunningServer, ServedSession, descendants, template_of, texts, until
 
 EAT = "import signal; data = bytearray(b'x') * (900 << 20); signal.pause()"
-
-
-def template_of(server: RunningServer) -> int:
-    """The server's child from which cells are cloned."""
-    (template,) = (pid for pid in descendants(server.process.pid) if parent_of(pid) == server.process.pid)
-    return template
-
-
-def parent_of(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def test_kernel_killed_by_the_memory_limit_names_the_limit_and_what_is_lost(session: ServedSession) -> None:

@@ -81,6 +81,13 @@ def test_memory_beyond_the_limit_kills_and_is_counted(group: Group) -> None:
     assert group.out_of_memory_kills() == 1
 
 
+def test_a_limit_that_was_reached_is_told_once(group: Group) -> None:
+    assert run_in(group, "pass").returncode == 0
+    assert not group.was_at_limit()
+    run_in(group, EAT)
+    assert (group.was_at_limit(), group.was_at_limit()) == (True, False)
+
+
 def test_memory_of_an_agent_has_a_bound_of_its_own(groups: Groups) -> None:
     group = groups.create("agent", LIMITS)
     try:

@@ -27,7 +27,7 @@ from cellblock.calls import (
     WriteFiles,
 )
 from cellblock.cell_link import CellLink
-from cellblock.errors import CellEnded, HostNotReady
+from cellblock.errors import CellDied, CellEnded, HostIsFull, HostNotReady
 from cellblock_cell.link import BODY_LIMIT_BYTES, META_LIMIT_BYTES, Frame, Kind, encode
 from forged_agent import ForgedAgent, linked
 
@@ -227,25 +227,33 @@ async def test_text_that_is_no_unicode_does_not_reach_the_host(pair: Linked, tex
 @pytest.mark.parametrize(
     "data", [BROKEN_FRAMES["garbage"], b"", framed(Kind.RESULT, b'{"error": 1}', call=0)], ids=["garbage", "end", "odd"]
 )
-async def test_a_cell_that_does_not_say_hello_is_not_opened(silent: Linked, data: bytes) -> None:
+async def test_a_cell_that_ends_before_its_hello_has_died_and_the_host_is_not_blamed(silent: Linked, data: bytes) -> None:
     link, agent = silent
     starting = asyncio.ensure_future(link.wait_ready(SECONDS))
     await agent.send(data)
     agent.close()
-    with pytest.raises(HostNotReady):
+    with pytest.raises(CellDied):
         await starting
 
 
 async def test_the_step_that_failed_is_named(silent: Linked) -> None:
     link, agent = silent
     starting = asyncio.ensure_future(link.wait_ready(SECONDS))
-    await agent.say(Kind.RESULT, 0, {"error": {"kind": "confinement", "message": "fence_files: /absent"}})
+    await agent.say(Kind.RESULT, 0, {"error": {"kind": "EACCES", "message": "fence_files: /absent"}})
     with pytest.raises(HostNotReady, match="fence_files: /absent"):
         await starting
 
 
+async def test_a_step_that_found_something_used_up_says_that_the_host_is_full(silent: Linked) -> None:
+    link, agent = silent
+    starting = asyncio.ensure_future(link.wait_ready(SECONDS))
+    await agent.say(Kind.RESULT, 0, {"error": {"kind": "ENOMEM", "message": "mount_runtime: mount overlay"}})
+    with pytest.raises(HostIsFull, match="mount_runtime"):
+        await starting
+
+
 async def test_a_cell_that_says_nothing_is_given_up(silent: Linked) -> None:
-    with pytest.raises(HostNotReady, match="within"):
+    with pytest.raises(HostIsFull, match="within"):
         await silent[0].wait_ready(0.05)
 
 

@@ -10,7 +10,8 @@ from concurrent.futures import Future
 import pytest
 
 from cellblock.calls import Run
-from cellblock.errors import CellEnded, HostNotReady
+from cellblock.errors import CellDied, CellEnded, HostNotReady
+from cellblock.nodes import LocalCell
 from cellblock.runtime import Runtime
 from cells import LIMITS, Bench, bench_settings, children_of, wait_gone, weaker_policy
 from left_behind import held
@@ -135,6 +136,30 @@ def test_a_template_killed_while_it_makes_cells_leaves_nothing(built_runtime: Ru
     for milliseconds in (0, 4, 10):
         bench.wait(kill_while_opening(milliseconds / 1000))
     bench.close()
+    assert held() == before
+
+
+def test_a_cell_killed_while_it_starts_has_died_and_leaves_nothing(bench: Bench) -> None:
+    before = held()
+    template = template_of(bench)
+
+    async def kill_while_opening() -> BaseException | LocalCell:
+        known = children_of(template)
+        opening = asyncio.ensure_future(bench.node.open_cell(LIMITS))
+        while not opening.done() and not (fresh := children_of(template) - known):  # noqa: ASYNC110, nothing tells of a new process
+            await asyncio.sleep(0)
+        if not opening.done():
+            os.kill(min(fresh), signal.SIGKILL)
+        return (await asyncio.gather(opening, return_exceptions=True))[0]
+
+    for _ in range(20):
+        opened = bench.wait(kill_while_opening())
+        if isinstance(opened, BaseException):
+            assert isinstance(opened, CellDied), opened
+            break
+        bench.wait(opened.close())
+    else:
+        pytest.fail("each of the cells was faster than its killer")
     assert held() == before
 
 

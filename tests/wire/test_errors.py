@@ -35,6 +35,8 @@ ALL = (
     errors.UnknownOperation("GET", "/"),
     errors.Internal("broken"),
     errors.HostNotReady("/sys/fs/cgroup/secret is not delegated"),
+    errors.HostIsFull("cgroup /sys/fs/cgroup/x cannot be made"),
+    errors.CellDied("a cell died while it started"),
     errors.CellEnded("out of memory"),
 )
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 from pathlib import Path
 
 from cellblock.calls import CellUsage
-from cellblock.errors import HostNotReady
+from cellblock.errors import HostNotReady, host_failed
 from cellblock.sandbox.groups import Group, GroupLimits, Groups, Kind
 from cellblock.sandbox.sampling import SampledGroups
 
@@ -16,6 +17,8 @@ _CPU_PERIOD_MICROSECONDS = 100_000
 _V1_CONTROLLERS = ("memory", "pids", "cpu")
 _V1_CPU_TIME = "cpuacct"  # most hosts have it in the hierarchy of "cpu"; the others have it in one of its own
 _V1_SOCKET_BUFFERS = "memory.kmem.tcp.limit_in_bytes"  # version 1 charges what waits in sockets to nobody until this has a limit
+_V1_LIMIT = "memory.limit_in_bytes"
+_V1_LAST_REQUEST = 1024 * 1024  # more than the kernel asks for in one piece that it cannot do without
 _V1_WITH_SWAP = "memory.memsw.limit_in_bytes"
 _AGENT, _USER = "agent", "user"
 _PREFIX = "cellblock-"  # followed by the server's process id, and a token: a process may run several nodes
@@ -60,6 +63,7 @@ class V2Group:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._at_limit = 0
 
     def open_members(self) -> list[int]:
         """The one list of members."""
@@ -83,6 +87,11 @@ class V2Group:
             memory_bytes=_number(self._path / "memory.current"),
             process_count=_number(self._path / "pids.current"),
         )
+
+    def was_at_limit(self) -> bool:
+        """By the user group's own count of requests that could not be met, which a machine without memory does not raise."""
+        before, self._at_limit = self._at_limit, _counter(self._path / _USER / "memory.events", "oom")
+        return self._at_limit > before
 
     def remove(self) -> None:
         """Remove the directories."""
@@ -119,7 +128,7 @@ class V2Groups:
             _write(path / "pids.max", limits.process_count)
             _write(path / "cpu.max", f"{int(limits.cpus * _CPU_PERIOD_MICROSECONDS)} {_CPU_PERIOD_MICROSECONDS}")
         except OSError as error:
-            raise HostNotReady(f"cgroup {path} cannot be made: {error.strerror}") from error
+            raise _not_made(path, error) from error
         return V2Group(path)
 
     async def enforce(self) -> None:
@@ -162,6 +171,13 @@ class V1Group:
             process_count=_number(self._paths["pids"] / "pids.current"),
         )
 
+    def was_at_limit(self) -> bool:
+        """By the high-water mark, which writing lowers: newer kernels no longer count what they refuse."""
+        mark = self._user / "memory.max_usage_in_bytes"
+        most, limit = int(mark.read_text()), int((self._user / _V1_LIMIT).read_text())
+        _write(mark, 0)
+        return most > limit - _V1_LAST_REQUEST
+
     def remove(self) -> None:
         """Remove every directory."""
         for path in (self._user, self._agent, *self._paths.values()):
@@ -196,7 +212,7 @@ class V1Groups:
             _write(paths["cpu"] / "cpu.cfs_period_us", _CPU_PERIOD_MICROSECONDS)
             _write(paths["cpu"] / "cpu.cfs_quota_us", quota)
         except OSError as error:
-            raise HostNotReady(f"cgroup {name} cannot be made: {error.strerror}") from error
+            raise _not_made(name, error) from error
         return V1Group(paths)
 
     async def enforce(self) -> None:
@@ -226,11 +242,15 @@ def find_groups(setting: str) -> Groups:
 
 def _limit_memory_v1(group: Path, memory_bytes: int) -> None:
     group.mkdir()
-    _write(group / "memory.limit_in_bytes", memory_bytes)
+    _write(group / _V1_LIMIT, memory_bytes)
     if (group / _V1_WITH_SWAP).exists():
         _write(group / _V1_WITH_SWAP, memory_bytes)
     if (group / _V1_SOCKET_BUFFERS).exists():
         _write(group / _V1_SOCKET_BUFFERS, memory_bytes // 4)
+
+
+def _not_made(group: Path | str, error: OSError) -> HostNotReady:
+    return host_failed(f"cgroup {group} cannot be made: {error.strerror}", errno.errorcode.get(error.errno or 0, ""))
 
 
 def _own_name() -> str:

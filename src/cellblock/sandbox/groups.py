@@ -33,7 +33,10 @@ class Group(Protocol):
         """Told once: this is the cell's first process."""
 
     def out_of_memory_kills(self) -> int:
-        """How often a process was killed because the user's memory was at its limit."""
+        """How often one of the user's processes was killed for memory: at the user's limit, or because the machine had no more."""
+
+    def was_at_limit(self) -> bool:
+        """Whether the user's memory has been at its limit since this was asked before."""
 
     def usage(self) -> CellUsage:
         """What its processes have used and use. Raises OSError when it is removed."""
@@ -78,6 +81,10 @@ class NoGroup:
     def usage(self) -> CellUsage:
         """None."""
         return CellUsage(cpu_seconds=0.0, memory_bytes=0, process_count=0)
+
+    def was_at_limit(self) -> bool:
+        """It has none."""
+        return False
 
     def remove(self) -> None:
         """Nothing to remove."""

@@ -6,7 +6,7 @@ import os
 from collections import deque
 from dataclasses import dataclass
 
-from cellblock.errors import HostNotReady
+from cellblock.errors import HostIsFull
 from cellblock.sandbox.policy import RUNTIME_OWNER_ID, USER_ID
 
 
@@ -44,11 +44,11 @@ class IdentityRange:
         return f"0 {self._base} {self._count}\n" if self.is_privileged else f"0 {os.getegid()} 1\n"
 
     def take(self) -> Identity:
-        """An identity no live cell has; raises HostNotReady when the range is used up."""
+        """An identity no live cell has; raises HostIsFull when the range is used up."""
         if not self.is_privileged:
             return Identity(index=0, uid_map=f"{USER_ID} 0 1\n", gid_map=f"{USER_ID} 0 1\n")
         if not self._free:
-            raise HostNotReady(f"all {self._count - 1} host ids of cells are in use; raise CELLBLOCK_UID_COUNT")
+            raise HostIsFull(f"all {self._count - 1} host ids of cells are in use; raise CELLBLOCK_UID_COUNT")
         index = self._free.popleft()
         # the runtime's group is the cell's own, so that directories writable for it can be written to over the overlay
         uid_map = f"{USER_ID} {index} 1\n{RUNTIME_OWNER_ID} 0 1\n"

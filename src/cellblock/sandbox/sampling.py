@@ -86,6 +86,10 @@ class SampledGroup:
             process_count=len(found),
         )
 
+    def was_at_limit(self) -> bool:
+        """Only that leads to a death here."""
+        return True
+
     def remove(self) -> None:
         """Look at it no more."""
         self._owner.discard(self)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import errno
 import hashlib
 import json
 import os
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import cellblock_cell
-from cellblock.errors import HostNotReady
+from cellblock.errors import CellDied, HostIsFull, HostNotReady, host_failed
 from cellblock.sandbox import seccomp
 from cellblock.sandbox.identity import Identity, IdentityRange
 from cellblock.sandbox.policy import CODE, HOSTNAME, RUNTIME, SHARED_RUNTIME, Policy
@@ -153,7 +152,7 @@ class Template:
                 pid, pidfd = await answer
         except TimeoutError as error:
             ours.close()
-            raise HostNotReady(f"the template did not make a cell within {_START_SECONDS} s") from error
+            raise HostIsFull(f"the template did not make a cell within {_START_SECONDS} s") from error
         except OSError as error:
             ours.close()
             self._let_go(f"the template is gone: {error.strerror}")
@@ -288,12 +287,12 @@ class Template:
             for descriptor in descriptors:
                 os.close(descriptor)
         elif message["event"] == "spawned" and not descriptors:  # recvmsg(2) drops those for which this process has no room
-            answer.set_exception(HostNotReady(f"the server's limit of open files is reached: {os.strerror(errno.EMFILE)}"))
+            answer.set_exception(HostIsFull("the server's limit of open files is reached"))
         elif message["event"] == "spawned":
             os.set_inheritable(descriptors[0], False)
             answer.set_result((message["pid"], descriptors[0]))
         else:
-            answer.set_exception(HostNotReady(f"the template could not make a cell: {message['message']}"))
+            answer.set_exception(_refusal(message["kind"], message["message"]))
 
     def _let_go(self, reason: str) -> None:
         if self._control is None:
@@ -304,3 +303,10 @@ class Template:
         for answer in self._waiting.values():
             if not answer.done():
                 answer.set_exception(HostNotReady(reason))
+
+
+def _refusal(kind: str, message: str) -> HostNotReady:
+    """Why the template made no cell; one that was killed before it had its ids is not found by who writes them."""
+    if kind in ("ENOENT", "ESRCH"):
+        return CellDied(f"a cell died while it started: {message}")
+    return host_failed(f"the template could not make a cell: {message}", kind)
