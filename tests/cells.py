@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import pyseccomp
 
 from cellblock import settings
-from cellblock.calls import Call, CellLimits, CellUsage, ReplyT, Run, RunCode, RunCommand
+from cellblock.calls import NO_GRANTS, Call, CellLimits, CellUsage, Grants, ReplyT, Run, RunCode, RunCommand
 from cellblock.nodes import LocalCell, LocalNode, policy_for
 from cellblock.runtime_layout import Runtime
 from cellblock.sandbox.policy import Policy
@@ -130,9 +130,18 @@ class Bench:
         """Start a coroutine in the node's loop."""
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
-    def open(self, limits: CellLimits = LIMITS) -> BenchCell:
+    def open(self, limits: CellLimits = LIMITS, grants: Grants = NO_GRANTS) -> BenchCell:
         """A cell that the caller, or the bench's end, closes."""
-        return BenchCell(self, self.wait(self._open(limits)))
+        return BenchCell(self, self.wait(self._open(limits, grants)))
+
+    @contextmanager
+    def granted(self, **grants: Any) -> Iterator[BenchCell]:
+        """A cell with grants, closed at the end."""
+        opened = self.open(grants=Grants(**grants))
+        try:
+            yield opened
+        finally:
+            opened.close()
 
     @contextmanager
     def cell(self, **limits: Any) -> Iterator[BenchCell]:
@@ -150,8 +159,8 @@ class Bench:
         finally:
             self._stop()
 
-    async def _open(self, limits: CellLimits) -> LocalCell:
-        cell = await self.node.open_cell(limits)
+    async def _open(self, limits: CellLimits, grants: Grants) -> LocalCell:
+        cell = await self.node.open_cell(limits, grants)
         assert isinstance(cell, LocalCell)
         return cell
 

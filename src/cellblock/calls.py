@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, Literal, Protocol, TypeVar
 
 from cellblock.results import TaskStatus
@@ -232,6 +233,33 @@ class CellUsage:
     process_count: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """A directory of the host that a cell sees below /mnt."""
+
+    name: str
+    directory: Path
+    read_only: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grants:
+    """What one session has beside its limits; certificates are a whole bundle in PEM."""
+
+    session_id: str = ""
+    role_arn: str = ""
+    certificates: str = ""
+    mounts: tuple[Mount, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether a cell like any other will do."""
+        return not (self.role_arn or self.certificates or self.mounts)
+
+
+NO_GRANTS = Grants()
+
+
 class Cell(Protocol):
     """A sandbox with one session's processes and files."""
 
@@ -268,6 +296,6 @@ class Node(Protocol):
         """Close every cell and let go of what the node holds."""
         ...
 
-    async def open_cell(self, limits: CellLimits) -> Cell:
+    async def open_cell(self, limits: CellLimits, grants: Grants = NO_GRANTS) -> Cell:
         """A cell that has run nothing yet; the caller closes it. Raises HostNotReady."""
         ...

@@ -250,6 +250,13 @@ def host_failed(what: str, error_name: str) -> HostNotReady:
     return kind(f"{what} ({error_name})")
 
 
+class MountFailed(Internal):
+    """A directory that the operator lets a session have could not be mounted."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"the file system at /mnt/{name} could not be mounted: {reason}")
+
+
 class CellEnded(Internal):
     """A cell died under a call."""
 

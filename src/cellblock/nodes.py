@@ -13,9 +13,10 @@ import signal
 from dataclasses import dataclass, field
 from typing import cast
 
-from cellblock.calls import Call, Cell, CellLimits, CellUsage, ReplyT, Run
+from cellblock.calls import NO_GRANTS, Call, Cell, CellLimits, CellUsage, Grants, ReplyT, Run
 from cellblock.cell_link import CellLink
 from cellblock.errors import CellEnded, HostNotReady, host_failed
+from cellblock.granting import Prepared, prepared
 from cellblock.runtime_layout import Runtime
 from cellblock.sandbox.cgroup import find_groups
 from cellblock.sandbox.groups import Group, GroupLimits, Groups, Kind, NoGroup
@@ -67,6 +68,14 @@ class _Parts:
         finally:
             self.identities.give_back(self.identity)
             self.processors.give_back(self.bound_to)
+
+
+@dataclass(frozen=True, slots=True)
+class _Contents:
+    """What a cell is made with."""
+
+    limits: CellLimits
+    granted: Prepared
 
 
 async def _wait_readable(pidfd: int) -> None:
@@ -165,6 +174,7 @@ class LocalNode:
     def __init__(self, settings: Settings, runtime: Runtime, policy: Policy | None = None) -> None:
         self._settings = settings
         self._runtime = runtime
+        self._code = install_cell_code(settings.cache_dir)
         self._policy = policy or policy_for(settings, runtime)
         self._identities = IdentityRange(base=settings.uid_base, count=settings.uid_count)
         self._processors = Processors()
@@ -209,7 +219,7 @@ class LocalNode:
         if self._groups is not None:
             self._groups.close()
 
-    async def open_cell(self, limits: CellLimits) -> Cell:
+    async def open_cell(self, limits: CellLimits, grants: Grants = NO_GRANTS) -> Cell:
         """See `Node.open_cell`."""
         assert self._groups is not None
         name = f"{self._prefix}-{next(self._numbers)}"
@@ -217,7 +227,9 @@ class LocalNode:
         cell = LocalCell(name, parts, limits)
         try:
             parts.group = self._groups.create(name, _group_limits(limits))
-            await self._spawn(name, parts, limits)
+            host_ids = self._identities.host_ids(parts.identity)
+            async with prepared(grants, code=self._code, host_ids=host_ids) as granted:
+                await self._spawn(name, parts, _Contents(limits, granted))
             parts.group.watch(cell.pid)
             await cell.begin()
         except OSError as error:
@@ -229,9 +241,9 @@ class LocalNode:
         self._cells[cell] = asyncio.create_task(self._forget(cell), name=f"watch {name}")
         return cell
 
-    async def _spawn(self, name: str, parts: _Parts, limits: CellLimits) -> None:
+    async def _spawn(self, name: str, parts: _Parts, contents: _Contents) -> None:
         """Clone the template; who gives up waits for the clone all the same, since it is in the group that is to be removed."""
-        cloning = asyncio.create_task(self._clone(name, parts, limits), name=f"clone {name}")
+        cloning = asyncio.create_task(self._clone(name, parts, contents), name=f"clone {name}")
         try:
             await asyncio.shield(cloning)
         except asyncio.CancelledError:
@@ -239,17 +251,20 @@ class LocalNode:
             cloning.cancel()
             raise
 
-    async def _clone(self, name: str, parts: _Parts, limits: CellLimits) -> None:
+    async def _clone(self, name: str, parts: _Parts, contents: _Contents) -> None:
         """A clone of the template for `parts`; of a new one when the template dies while it is asked."""
         template = await self._live_template()
         members, entrance = parts.group.open_members(), parts.group.open_entrance()
+        uses = [*(("group", one) for one in members), *(("entrance", one) for one in entrance), *contents.granted.descriptors]
         request = SpawnRequest(
             name=name,
             identity=parts.identity,
-            sizes=self._sizes(limits),
+            sizes=self._sizes(contents.limits),
             processors=parts.bound_to,
-            groups=tuple(members),
-            entrance=tuple(entrance),
+            descriptors=tuple(uses),
+            environment=contents.granted.environment,
+            mounts=contents.granted.mounts,
+            writable_mounts=contents.granted.writable_mounts,
         )
         try:
             parts.spawned = await template.spawn(request)
@@ -292,7 +307,7 @@ class LocalNode:
         return TemplatePlan(
             policy=self._policy,
             base_python=self._runtime.base.executable,
-            code=install_cell_code(cache),
+            code=self._code,
             staging=staging,
             preload=self._settings.preload,
         )

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from cellblock import tool_results, tools
 from cellblock.access import require
-from cellblock.calls import CellLimits
 from cellblock.clock import Clock
 from cellblock.errors import FieldProblem, Internal, SessionNotActive, ValidationFailed
+from cellblock.grants import Grantor
 from cellblock.interpreter_limits import kept_limits, limits_of
 from cellblock.model import (
     BUILT_IN_INTERPRETER_ID,
@@ -84,6 +84,7 @@ class Service:
         self._store = store
         self._live = live
         self._settings = settings
+        self._grantor = Grantor(settings)
         self._clock = clock
         self._repeats: Repeats[ToolResult] = Repeats(clock, tool_results.size)
 
@@ -115,6 +116,7 @@ class Service:
             filesystems=request.filesystems or (),
             tags=request.tags or {},
         )
+        await self._grantor.check(interpreter)
         return await self._store.create_interpreter(interpreter, claim=_claim(caller, "CreateCodeInterpreter", request))
 
     async def get_interpreter(self, caller: Caller, request: GetInterpreter) -> Interpreter:
@@ -139,10 +141,11 @@ class Service:
         self._live.refuse_when_draining()
         session = self._new_session(caller, request)
         claim = _claim(caller, "StartCodeInterpreterSession", request)
+        await self._grantor.for_session(session, None)  # what is wrong with the request itself is told before anything is kept
         try:
             kept = await self._store.create_session(session, max_live=self._settings.max_sessions, claim=claim)
             if kept.id == session.id:
-                await self._live.open(kept, await self._limits(caller, request.interpreter_id))
+                await self._open(caller, kept)
         except BaseException:
             await asyncio.shield(self._store.discard_session(session.id))
             raise
@@ -215,11 +218,14 @@ class Service:
             return None
         return max(LEAST_RUN_SECONDS, LAST_ANSWER_SECONDS - (self._clock.now() - delivery.arrived_at))
 
-    async def _limits(self, caller: Caller, interpreter_id: str) -> CellLimits:
-        if interpreter_id == BUILT_IN_INTERPRETER_ID:
-            return kept_limits({}, self._settings)
-        interpreter = await self._store.get_interpreter(caller.account, interpreter_id)
-        return kept_limits(interpreter.tags, self._settings)
+    async def _open(self, caller: Caller, session: Session) -> None:
+        """A cell with the limits and the grants of the session's interpreter."""
+        if session.interpreter_id == BUILT_IN_INTERPRETER_ID:
+            limits, interpreter = kept_limits({}, self._settings), None
+        else:
+            interpreter = await self._store.get_interpreter(caller.account, session.interpreter_id)
+            limits = kept_limits(interpreter.tags, self._settings)
+        await self._live.open(session, limits, await self._grantor.for_session(session, interpreter))
 
     def _new_session(self, caller: Caller, request: StartSession) -> Session:
         seconds = request.timeout_seconds or self._settings.session_timeout_seconds

@@ -10,7 +10,7 @@ from datetime import datetime
 
 import structlog
 
-from cellblock.calls import Cell, CellLimits
+from cellblock.calls import NO_GRANTS, Cell, CellLimits, Grants
 from cellblock.clock import Clock
 from cellblock.errors import CellEnded, QuotaExceeded, SessionNotActive, Throttled
 from cellblock.model import Session, now
@@ -81,10 +81,10 @@ class LiveSessions:
         """Start the reaper; `close` ends it."""
         self._reaper = asyncio.create_task(self._reap(), name="session reaper")
 
-    async def open(self, record: Session, limits: CellLimits) -> None:
+    async def open(self, record: Session, limits: CellLimits, grants: Grants = NO_GRANTS) -> None:
         """Let a session live in a cell of its own until its time is over. Raises HostNotReady, and Throttled when the server stops."""
         self.refuse_when_draining()
-        cell = await self._pool.take(limits)
+        cell = await self._pool.take(limits, grants)
         if self._draining:
             await cell.close()
             self.refuse_when_draining()

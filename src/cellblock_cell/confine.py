@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cellblock_cell import agent, linux
+from cellblock_cell import agent, granted, linux
 from cellblock_cell.entrance import Entrance
 from cellblock_cell.link import Frame, Kind, encode
 from cellblock_cell.linux import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY
@@ -52,6 +52,10 @@ class CellSpec:
     process_count: int
     open_files: int
     processors: list[int]
+    environment: dict[str, str]  # beside the policy's
+    ports: list[int]  # of loopback, at which the host answers
+    mounts: list[str]  # names below /mnt, in the order of their descriptors
+    writable_mounts: list[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,9 +92,10 @@ class CellPolicy:
 class Confinement:
     """The steps, as methods; the policy lists them in their order."""
 
-    def __init__(self, spec: CellSpec, policy: CellPolicy) -> None:
+    def __init__(self, spec: CellSpec, policy: CellPolicy, given: Given) -> None:
         self._spec = spec
         self._policy = policy
+        self._given = given
 
     def become_user(self) -> None:
         """The maps are written: take the one id the cell runs as; the namespace's capabilities stay until they are dropped."""
@@ -113,6 +118,11 @@ class Confinement:
     def raise_loopback(self) -> None:
         """The one interface of a network namespace that has no other."""
         linux.loopback_up()
+
+    def offer_ports(self) -> None:
+        """The host's own services for this session, where it has any."""
+        for services in self._given.services:
+            granted.offer_ports(self._spec.ports, services)
 
     def mount_process_files(self) -> None:
         """A proc of this PID namespace over the outer one, with what names the host masked (proc(5))."""
@@ -160,6 +170,13 @@ class Confinement:
         """The overlay keeps its layers; nobody reaches them, or /run, by name."""
         linux.mount("none", "/run", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=0,mode=555")
 
+    def mount_granted_files(self) -> None:
+        """Directories of the host and certificates, where the session has any."""
+        if self._spec.mounts:
+            granted.attach_mounts(self._spec.mounts, self._given.mounts)
+        for certificates in self._given.certificates:
+            granted.keep_certificates(certificates)
+
     def set_limits(self) -> None:
         """What setrlimit(2) can bound, and the processors to use; memory and the share of time are the cgroup's."""
         os.sched_setaffinity(0, self._spec.processors)
@@ -169,7 +186,8 @@ class Confinement:
         resource.setrlimit(resource.RLIMIT_MEMLOCK, (1 << 20, 1 << 20))
         resource.setrlimit(resource.RLIMIT_MSGQUEUE, (0, 0))
         file_bytes = self._spec.workspace_bytes + self._spec.tmp_bytes  # more than fits: who writes on is told that the disk is full
-        resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+        if not self._spec.writable_mounts:  # a directory of the host may take larger ones
+            resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
         resource.setrlimit(resource.RLIMIT_SIGPENDING, (_SIGNALS, _SIGNALS))
 
     def give_up_rights(self) -> None:
@@ -184,7 +202,8 @@ class Confinement:
         if abi:
             handled, scoped = _landlock_rights(abi)
             everywhere = _LANDLOCK_READ & handled
-            linux.landlock_restrict(handled, scoped, {"/": everywhere, **dict.fromkeys(self._policy.writable, handled)})
+            writable = (*self._policy.writable, *(f"{granted.MOUNTS}/{name}" for name in self._spec.writable_mounts))
+            linux.landlock_restrict(handled, scoped, {"/": everywhere, **dict.fromkeys(writable, handled)})
 
     def filter_system_calls(self) -> None:
         """Last, because the steps above need what it denies."""
@@ -201,26 +220,48 @@ def _landlock_rights(abi: int) -> tuple[int, int]:
     return _LANDLOCK_RIGHTS_BY_ABI[min(abi, 5)], _LANDLOCK_SCOPES if abi >= _LANDLOCK_SCOPES_ABI else 0
 
 
-@dataclass(frozen=True, slots=True)
-class Inherited:
-    """The descriptors that a clone gets from the template: its link, its control groups' files, its entrance, and a pipe."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """Descriptors that the host gives to one cell, by what they are for; a tuple has one item or none, of mounts any number."""
 
     link: socket.socket
-    groups: list[int]
+    groups: tuple[int, ...]
     entrance: Entrance
-    maps_written: int
+    services: tuple[int, ...]
+    certificates: tuple[int, ...]
+    mounts: tuple[int, ...]
+
+    @classmethod
+    def from_message(cls, uses: list[str], descriptors: list[int]) -> Given:
+        """What came with a request, whose message says what each descriptor is for."""
+        found: dict[str, tuple[int, ...]] = dict.fromkeys(("link", "group", "entrance", "services", "certificates", "mount"), ())
+        for use, descriptor in zip(uses, descriptors, strict=True):
+            found[use] += (descriptor,)
+        return cls(
+            link=socket.socket(fileno=found["link"][0]),
+            groups=found["group"],
+            entrance=Entrance(*found["entrance"]),
+            services=found["services"],
+            certificates=found["certificates"],
+            mounts=found["mount"],
+        )
+
+    def keep_only(self) -> None:
+        """Close everything else that this process has open."""
+        entrance = () if self.entrance.descriptor is None else (self.entrance.descriptor,)
+        linux.close_all_but(self.link.fileno(), *entrance, *self.services, *self.certificates, *self.mounts)
 
 
-def enter(spec: CellSpec, policy: CellPolicy, inherited: Inherited) -> int:
+def enter(spec: CellSpec, policy: CellPolicy, given: Given, maps_written: int) -> int:
     """Confine this process, then serve as the cell's PID 1; the exit status. A step that fails is told to the host."""
-    link = inherited.link
+    link = given.link
     step = "join_groups"
     try:
-        _join_groups(inherited.groups)
-        if not os.read(inherited.maps_written, 1):
+        _join_groups(given.groups)
+        if not os.read(maps_written, 1):
             return 0  # the template died
-        _forget_template(inherited)
-        confinement = Confinement(spec, policy)
+        _forget_template(given)
+        confinement = Confinement(spec, policy, given)
         for step in policy.steps:
             getattr(confinement, step)()
     except OSError as error:
@@ -229,19 +270,19 @@ def enter(spec: CellSpec, policy: CellPolicy, inherited: Inherited) -> int:
         link.sendall(encode(Frame(Kind.RESULT, 0, {"error": {"kind": kind, "message": message}})))
         return 71
     gc.enable()
-    config = agent.AgentConfig(workspace=WORKSPACE, runtime=policy.runtime, environment=policy.environment, entrance=inherited.entrance)
+    environment = policy.environment | spec.environment
+    config = agent.AgentConfig(workspace=WORKSPACE, runtime=policy.runtime, environment=environment, entrance=given.entrance)
     return agent.serve(config, link)
 
 
-def _join_groups(descriptors: list[int]) -> None:
+def _join_groups(descriptors: tuple[int, ...]) -> None:
     """A process that moves itself needs no lock on all forks of the machine, which moving another one takes (cgroups(7))."""
     for descriptor in descriptors:
         os.write(descriptor, b"0")
 
 
-def _forget_template(inherited: Inherited) -> None:
+def _forget_template(given: Given) -> None:
     """Nothing of the template's descriptors or signal handling reaches the cell."""
-    entrance = inherited.entrance.descriptor
-    linux.close_all_but(inherited.link.fileno(), *(() if entrance is None else (entrance,)))
+    given.keep_only()
     for number in (signal.SIGINT, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)

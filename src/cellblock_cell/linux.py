@@ -42,6 +42,10 @@ _LANDLOCK_CREATE_RULESET, _LANDLOCK_ADD_RULE, _LANDLOCK_RESTRICT_SELF = 444, 445
 _LANDLOCK_CREATE_RULESET_VERSION, _LANDLOCK_RULE_PATH_BENEATH = 1, 1
 _CAPABILITY_VERSION_3 = 0x20080522
 _KEYCTL_JOIN_SESSION_KEYRING = 1
+_OPEN_TREE, _MOVE_MOUNT, _OPENAT2, _MOUNT_SETATTR = 428, 429, 437, 442
+_OPEN_TREE_CLONE, _AT_RECURSIVE, _AT_EMPTY_PATH, _MOVE_MOUNT_F_EMPTY_PATH = 1, 0x8000, 0x1000, 4
+MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV, MOUNT_ATTR_IDMAP = 1, 2, 4, 1 << 20
+_AT_FDCWD, _RESOLVE_NO_MAGICLINKS, _RESOLVE_NO_SYMLINKS = -100, 2, 4
 _MADV_COLLAPSE, _HUGE_PAGE = 25, 2 << 20
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 
@@ -86,6 +90,31 @@ def restrict(target: str, flags: int) -> None:
 def unmount(target: str, flags: int = MNT_DETACH) -> None:
     """umount2(2)."""
     _check(_libc.umount2(target.encode(), flags), f"unmount {target}")
+
+
+def open_without_links(path: str) -> int:
+    """An O_PATH descriptor of an absolute path none of whose parts is a link (openat2(2))."""
+    how = struct.pack("=QQQ", os.O_PATH | os.O_CLOEXEC, 0, _RESOLVE_NO_SYMLINKS | _RESOLVE_NO_MAGICLINKS)
+    return _syscall(path, _OPENAT2, _AT_FDCWD, path.encode() + b"\0", how, len(how))
+
+
+def detach_mount(descriptor: int, attributes: int, user_namespace: int | None = None) -> int:
+    """A copy of the directory's mount and those below it that is mounted nowhere (open_tree(2), mount_setattr(2))."""
+    tree = _syscall("open_tree", _OPEN_TREE, descriptor, b"\0", _AT_EMPTY_PATH | _OPEN_TREE_CLONE | os.O_CLOEXEC | _AT_RECURSIVE)
+    if user_namespace is not None:
+        attributes |= MOUNT_ATTR_IDMAP
+    change = struct.pack("=QQQQ", attributes, 0, MS_PRIVATE, user_namespace or 0)
+    try:
+        _syscall("mount_setattr", _MOUNT_SETATTR, tree, b"\0", _AT_EMPTY_PATH | _AT_RECURSIVE, change, len(change))
+    except OSError:
+        os.close(tree)
+        raise
+    return tree
+
+
+def attach_mount(descriptor: int, target: str) -> None:
+    """Mount what `detach_mount` made (move_mount(2))."""
+    _syscall(f"move_mount {target}", _MOVE_MOUNT, descriptor, b"\0", _AT_FDCWD, target.encode() + b"\0", _MOVE_MOUNT_F_EMPTY_PATH)
 
 
 def pivot_root(new_root: str) -> None:

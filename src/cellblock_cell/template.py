@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from cellblock_cell import confine, linux, warmth
-from cellblock_cell.entrance import Entrance
 from cellblock_cell.kernels import python as python_kernel
 
 _MESSAGE_BYTES = 64 * 1024
-_MOST_DESCRIPTORS = 8  # the link, one for each control group hierarchy, and the entrance
+_MOST_DESCRIPTORS = 64  # the link, one for each control group hierarchy, the entrance, and what is granted to the session
 
 
 class Template:
@@ -40,24 +39,23 @@ class Template:
             request = json.loads(data)
             for descriptor in descriptors:
                 os.set_inheritable(descriptor, False)  # received descriptors are; no exec in the cell may keep one
-            link = socket.socket(fileno=descriptors[0])
-            groups, entrances = descriptors[1 : 1 + request["group_count"]], descriptors[1 + request["group_count"] :]
+            given = confine.Given.from_message(request["descriptors"], descriptors)
             try:
-                self._spawn(confine.CellSpec(**request["cell"]), link, groups, Entrance(*entrances))
+                self._spawn(confine.CellSpec(**request["cell"]), given)
             except OSError as error:
                 kind = errno.errorcode.get(error.errno or 0, "")
                 self._tell({"event": "refused", "name": request["cell"]["name"], "kind": kind, "message": str(error)})
             finally:
-                link.close()
-                for descriptor in descriptors[1:]:
+                given.link.detach()
+                for descriptor in descriptors:
                     os.close(descriptor)
 
-    def _spawn(self, spec: confine.CellSpec, link: socket.socket, groups: list[int], entrance: Entrance) -> None:
+    def _spawn(self, spec: confine.CellSpec, given: confine.Given) -> None:
         with _pipe() as (reader, writer):
             pid, pidfd = linux.fork_into(self._policy.clone_flags)
             if pid == 0:
                 os.close(writer)  # so that the clone sees the end of the pipe, and ends, when this process dies
-                self._become_cell(spec, confine.Inherited(link, groups, entrance, reader))
+                self._become_cell(spec, given, reader)
             self._finish(spec, pid, pidfd, maps_written=writer)
 
     def _finish(self, spec: confine.CellSpec, pid: int, pidfd: int, *, maps_written: int) -> None:
@@ -72,10 +70,10 @@ class Template:
         finally:
             os.close(pidfd)
 
-    def _become_cell(self, spec: confine.CellSpec, inherited: confine.Inherited) -> NoReturn:
+    def _become_cell(self, spec: confine.CellSpec, given: confine.Given, maps_written: int) -> NoReturn:
         """Never returns to the template's loop, whatever happens."""
         try:
-            os._exit(confine.enter(spec, self._policy, inherited))
+            os._exit(confine.enter(spec, self._policy, given, maps_written))
         finally:
             os._exit(70)
 

@@ -6,13 +6,25 @@ from collections.abc import Iterator
 
 import pytest
 
+from operator_files import grants_file, make_authority, secrets_dir, shared_directory
 from running_server import RunningServer, ServedSession, serving
+
+_SECRET = "arn:aws:secretsmanager:us-west-2:123456789012:secret:"
+_FILE_SYSTEM = """
+[file_systems."arn:aws:elasticfilesystem:us-west-2:123456789012:access-point/fsap-0123456789abcdef0"]
+directory = "{}"
+accounts = ["000000000000"]
+"""
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """A server with room for the sessions of all tests."""
-    with serving(tmp_path_factory.mktemp("server") / "data", max_sessions=1000) as running:
+    base = tmp_path_factory.mktemp("server")
+    certificate = make_authority("Conformance").certificate
+    secrets = secrets_dir(base / "secrets", **{f"{_SECRET}{name}-AbCdEf": certificate for name in ("ca", "root-ca")})
+    granted = grants_file(base, _FILE_SYSTEM.format(shared_directory(base / "shared")))
+    with serving(base / "data", max_sessions=1000, secrets_dir=secrets, grants_file=granted) as running:
         yield running
 
 

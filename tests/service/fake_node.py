@@ -10,6 +10,7 @@ from typing import Any, cast
 from uuid import uuid4
 
 from cellblock.calls import (
+    NO_GRANTS,
     Call,
     CellLimits,
     CellUsage,
@@ -19,6 +20,7 @@ from cellblock.calls import (
     FilesRemoved,
     FilesWritten,
     GetTask,
+    Grants,
     ListFiles,
     Listing,
     ReadFiles,
@@ -106,7 +108,7 @@ class FakeNode:
         for cell in list(self.open_cells):
             await cell.close()
 
-    async def open_cell(self, limits: CellLimits) -> FakeCell:
+    async def open_cell(self, limits: CellLimits, grants: Grants = NO_GRANTS) -> FakeCell:
         if self.is_broken:
             raise HostNotReady("this node was told to be broken")
         cell = FakeCell(f"cell-{next(self._numbers)}", self)

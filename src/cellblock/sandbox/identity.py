@@ -54,6 +54,10 @@ class IdentityRange:
         uid_map = f"{USER_ID} {index} 1\n{RUNTIME_OWNER_ID} 0 1\n"
         return Identity(index=index, uid_map=uid_map, gid_map=f"{USER_ID} 0 1\n")
 
+    def host_ids(self, identity: Identity) -> tuple[int, int] | None:
+        """The user and the group of the host that the cell's user is; None when they are this process's own."""
+        return (self._base + identity.index, self._base) if self.is_privileged else None
+
     def give_back(self, identity: Identity) -> None:
         """The cell is gone; its id goes to the end of the queue, so that it is used again as late as possible."""
         if self.is_privileged:

@@ -11,7 +11,7 @@ import os
 import shutil
 import socket
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from cellblock.errors import CellDied, HostIsFull, HostNotReady, host_failed
 from cellblock.sandbox import seccomp
 from cellblock.sandbox.identity import Identity, IdentityRange
 from cellblock.sandbox.policy import CODE, HOSTNAME, RUNTIME, SHARED_RUNTIME, Policy
+from cellblock_cell.granted import CERTIFICATES, MOUNTS
 
 _START_SECONDS = 120
 _STOP_SECONDS = 5
@@ -52,14 +53,20 @@ class Spawned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpawnRequest:
-    """One cell to be made; it writes 0 to each of the groups' descriptors, which stay the caller's, as that of the entrance does."""
+    """One cell to be made, with pairs of a use and a descriptor, which stay the caller's.
+
+    It writes 0 to each of the use `group`; `entrance`, `services`, `certificates` and `mount` are the others.
+    """
 
     name: str
     identity: Identity
     sizes: dict[str, int]
     processors: tuple[int, ...]
-    groups: tuple[int, ...]
-    entrance: tuple[int, ...]
+    descriptors: tuple[tuple[str, int], ...]
+    environment: dict[str, str] = field(default_factory=dict)
+    ports: tuple[int, ...] = ()
+    mounts: tuple[str, ...] = ()
+    writable_mounts: tuple[str, ...] = ()
 
 
 def install_cell_code(cache: Path) -> Path:
@@ -147,7 +154,8 @@ class Template:
         self._waiting[request.name] = answer
         try:
             with theirs:
-                socket.send_fds(self._control, [self._spawn_message(request)], [theirs.fileno(), *request.groups, *request.entrance])
+                given = [theirs.fileno(), *(descriptor for _, descriptor in request.descriptors)]
+                socket.send_fds(self._control, [self._spawn_message(request)], given)
             async with asyncio.timeout(_START_SECONDS):
                 pid, pidfd = await answer
         except TimeoutError as error:
@@ -170,7 +178,8 @@ class Template:
         identity = request.identity
         cell: dict[str, Any] = {"name": request.name, "uid_map": identity.uid_map, "gid_map": identity.gid_map, **request.sizes}
         cell |= {"may_set_groups": self._identities.is_privileged, "processors": request.processors}
-        return json.dumps({"cell": cell, "group_count": len(request.groups)}).encode()
+        cell |= {name: getattr(request, name) for name in ("environment", "ports", "mounts", "writable_mounts")}
+        return json.dumps({"cell": cell, "descriptors": ["link", *(use for use, _ in request.descriptors)]}).encode()
 
     async def close(self) -> None:
         """End the process; cells that live go on without it. May be called again."""
@@ -205,7 +214,7 @@ class Template:
                 "files": policy.files,
                 "runtime": RUNTIME,
                 "shared_runtime": SHARED_RUNTIME,
-                "directories": ["/home/cell", "/run", "/run/cell", "/workspace", "/tmp"],
+                "directories": ["/home/cell", "/run", "/run/cell", "/workspace", "/tmp", MOUNTS, CERTIFICATES],
                 "processor_count": os.sysconf("SC_NPROCESSORS_CONF"),
             },
             "privileged": self._identities.is_privileged,
