@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import glob
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ def held() -> Held:
         descriptors=tuple(sorted(_kind(entry) for entry in Path("/proc/self/fd").iterdir())),
         processes=frozenset(children_of(os.getpid())),
         mounts=Path("/proc/self/mountinfo").read_text(),
-        groups=frozenset(str(path) for path in Path("/sys/fs/cgroup").glob(f"**/cellblock-{os.getpid()}-*/*/")),
+        groups=frozenset(glob.glob(f"/sys/fs/cgroup/**/cellblock-{os.getpid()}-*/*/", recursive=True)),  # groups of others may go meanwhile
     )
 
 
