@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
-from uuid import uuid4
 
 import structlog
 
 from cellblock import tool_results
 from cellblock.clock import Clock
 from cellblock.errors import CellblockError, Internal
+from cellblock.happenings import Observer, RequestRecord
 from cellblock.http_body import Bodies, ClientGone, Place, Receive
 from cellblock.key_ring import KeyRing
 from cellblock.model import Interpreter, Page, Session, now
+from cellblock.plain_pages import PlainPage, Scope
 from cellblock.requests import (
     CreateInterpreter,
     DeleteInterpreter,
@@ -39,11 +39,10 @@ from cellblock.wire.signature import Authorization, body_digest, read_authorizat
 from cellblock.wire.validation import parse
 
 LARGE_BYTES = 256 * 1024  # from here on, hashing, parsing and encoding leave the event loop
-HEALTH_PATH = "/ping"
 ATTEMPT_HEADER = "amz-sdk-request"
 LONGEST_RETRY_SECONDS = 8.5
+CLIENT_GONE_STATUS = 499  # never sent; nginx's number for an answer that nobody waits for
 
-Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Method = Callable[[Service, Caller, Any], Awaitable[Interpreter | Session | Page[Any]]]
 ResultT = TypeVar("ResultT")
@@ -64,12 +63,11 @@ _log = structlog.get_logger("cellblock.request")
 
 @dataclass(slots=True)
 class _Exchange:
-    """One request on its way, with what its log line says."""
+    """One request on its way, with what will be said of it."""
 
     receive: Receive
     arrived_at: float
-    request_id: str = field(default_factory=lambda: str(uuid4()))
-    facts: dict[str, object] = field(default_factory=dict)
+    record: RequestRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,67 +87,80 @@ class _Signed:
 
 
 class Application:
-    """The ASGI application of a service."""
+    """The ASGI application of a service, and of pages beside the API that need no signature."""
 
-    def __init__(self, *, service: Service, keys: KeyRing, clock: Clock, max_large_bodies: int) -> None:
+    def __init__(
+        self, *, service: Service, keys: KeyRing, clock: Clock, max_large_bodies: int, pages: Mapping[str, PlainPage], observer: Observer
+    ) -> None:
         self._service = service
         self._keys = keys
         self._clock = clock
         self._bodies = Bodies(max_large_bodies)
+        self._pages = pages
+        self._observer = observer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI: one connection's request."""
         if scope["type"] != "http":
             raise NotImplementedError(f"ASGI scope {scope['type']}")
-        if scope["path"] == HEALTH_PATH:
-            await _send(send, self._health())
+        if page := self._pages.get(scope["path"]):
+            await _send(send, await page(scope))
             return
-        exchange = _Exchange(receive, self._clock.now())
         started = time.perf_counter()
+        record = RequestRecord(client=_client(scope), started_ns=time.time_ns())
         try:
-            response = await self._answer(scope, exchange)
+            response = await self._answer(scope, _Exchange(receive, self._clock.now(), record))
         except ClientGone:
-            _log.info("client went away", request_id=exchange.request_id, **exchange.facts)
+            _log.info("client went away", request_id=record.request_id, **record.facts())
+            record.status, record.error = CLIENT_GONE_STATUS, "ClientGone"
+            self._tell(record, started)
             return
+        record.status = response.status
+        self._tell(record, started)  # before the answer leaves: what a client knows of stands in the audit log
         await _send(send, response)
-        seconds = time.perf_counter() - started
-        _log.info("request", request_id=exchange.request_id, status=response.status, ms=round(seconds * 1000, 2), **exchange.facts)
+        ms = round((time.perf_counter() - started) * 1000, 2)
+        _log.info("request", request_id=record.request_id, client=record.client, status=record.status, ms=ms, **record.facts())
 
-    def _health(self) -> Response:
-        body = {"status": "Healthy", "sessions": self._service.live_count}
-        return Response(200, {"Content-Type": "application/json"}, json.dumps(body).encode())
+    def _tell(self, record: RequestRecord, started: float) -> None:
+        record.seconds = time.perf_counter() - started
+        self._observer.request_done(record)
 
     async def _answer(self, scope: Scope, exchange: _Exchange) -> Response:
         """The response, an error's too; raises ClientGone alone."""
         try:
             head = read_head(scope["method"], scope["raw_path"], scope["query_string"], scope["headers"])
             matched = match(head)
-            exchange.facts["operation"] = matched.operation.name
+            exchange.record.operation, exchange.record.headers = matched.operation.name, head.headers
             return await self._operate(head, matched, exchange)
         except (ClientGone, asyncio.CancelledError):
             raise
         except CellblockError as error:
             return _refusal(error, exchange)
         except Exception:
-            _log.exception("request failed", request_id=exchange.request_id, **exchange.facts)
-            return _refusal(
-                Internal(f"the request failed; the server's log has the cause under request id {exchange.request_id}"), exchange
-            )
+            record = exchange.record
+            _log.exception("request failed", request_id=record.request_id, **record.facts())
+            return _refusal(Internal(f"the request failed; the server's log has the cause under request id {record.request_id}"), exchange)
 
     async def _operate(self, head: Head, matched: Match, exchange: _Exchange) -> Response:
         arrived = now()
         authorization = read_authorization(head, arrived)
         key = await self._keys.find(authorization.key_id)
-        exchange.facts |= {"account": key.account, "key": key.name}
-        caller = Caller(key=key, region=authorization.region, request_id=exchange.request_id)
+        record = exchange.record
+        record.key, record.region = key, authorization.region
+        caller = Caller(key=key, region=authorization.region, request_id=record.request_id)
         signed = _Signed(head, matched, authorization, key.secrets(arrived))
         with self._bodies.place() as place:
             request, digest = await self._read(signed, exchange.receive, place)
+            record.is_proven, record.interpreter_id, record.session_id = True, *_named(request)
             if isinstance(request, Invoke):
                 delivery = Delivery(arrived_at=exchange.arrived_at, body_digest=digest, retry_seconds=retry_seconds(head))
                 return await self._invoke(caller, request, delivery, exchange)
             value = await _METHODS[type(request)](self._service, caller, request)
-        return encoding.response(matched.operation, value, Context(request_id=exchange.request_id, region=caller.region))
+        if isinstance(value, Session):
+            record.session_id = value.id
+        elif isinstance(value, Interpreter):
+            record.interpreter_id = value.id
+        return encoding.response(matched.operation, value, Context(request_id=record.request_id, region=caller.region))
 
     async def _read(self, signed: _Signed, receive: Receive, place: Place) -> tuple[OperationRequest, str]:
         """The proven request and its body's digest; the body itself is let go of."""
@@ -159,11 +170,11 @@ class Application:
         return await _off_loop_if(len(body) > LARGE_BYTES, lambda: signed.prove_and_parse(body))
 
     async def _invoke(self, caller: Caller, request: Invoke, delivery: Delivery, exchange: _Exchange) -> Response:
-        exchange.facts |= {"tool": request.tool, "session": request.session_id}
+        exchange.record.tool = request.tool
         result = await _unless_gone(exchange.receive, self._service.invoke(caller, request, delivery))
-        exchange.facts["is_error"] = result.is_error
+        exchange.record.is_error = result.is_error
         body = await _off_loop_if(tool_results.size(result) > LARGE_BYTES, lambda: eventstream.result_event(result))
-        return Response(200, encoding.stream_headers(request.session_id, result, exchange.request_id), body)
+        return Response(200, encoding.stream_headers(request.session_id, result, exchange.record.request_id), body)
 
 
 def retry_seconds(head: Head) -> float:
@@ -179,10 +190,21 @@ def retry_seconds(head: Head) -> float:
 
 
 def _refusal(error: CellblockError, exchange: _Exchange) -> Response:
-    exchange.facts["error"] = error.code
+    exchange.record.error = error.code
     if error.status >= 500:
-        _log.error("service fault", request_id=exchange.request_id, reason=error.message)
-    return encoding.error(error, exchange.request_id)
+        _log.error("service fault", request_id=exchange.record.request_id, reason=error.message)
+    return encoding.error(error, exchange.record.request_id)
+
+
+def _client(scope: Scope) -> str:
+    """The address that the connection comes from; a proxy's own when there is one between."""
+    client = scope.get("client")
+    return str(client[0]) if client else "unix"
+
+
+def _named(request: OperationRequest) -> tuple[str, str]:
+    """The interpreter and the session that a request names."""
+    return getattr(request, "interpreter_id", ""), getattr(request, "session_id", "")
 
 
 async def _off_loop_if(is_large: bool, work: Callable[[], ResultT]) -> ResultT:

@@ -285,6 +285,14 @@ class Cell(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """How a machine that runs cells is at this moment; `limits` names the means that hold them."""
+
+    template_pid: int | None
+    limits: str
+
+
 class Node(Protocol):
     """A machine that runs cells."""
 
@@ -294,6 +302,10 @@ class Node(Protocol):
 
     async def close(self) -> None:
         """Close every cell and let go of what the node holds."""
+        ...
+
+    def state(self) -> NodeState:
+        """How it is at this moment."""
         ...
 
     async def open_cell(self, limits: CellLimits, grants: Grants = NO_GRANTS) -> Cell:

@@ -1,4 +1,4 @@
-"""One JSON object a line on standard error, written by a thread so that a reader who stops reading stops nobody else."""
+"""One JSON object a line on standard error and in a file, written by a thread so that a reader who stops reading stops nobody else."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from typing import Any, TextIO
 
 import structlog
 
+from cellblock.rotating_file import RotatingFile
 from cellblock.wire.encoding import json_bytes
 
 KEPT_LINES = 10_000
 CLOSE_SECONDS = 2.0
 PAUSE_SECONDS = 0.2
+LIBRARY_LETTERS = 500
+LOG_NAME = "server.jsonl"
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
@@ -23,8 +26,9 @@ class LineWriter:
     The thread writes a few times a second and is not woken by each line: that would cost a request more than all of its signature.
     """
 
-    def __init__(self, out: TextIO) -> None:
-        self._out = out
+    def __init__(self, out: TextIO, file: RotatingFile | None = None) -> None:
+        self._out: TextIO | None = out
+        self._file = file
         self._lines: deque[str] = deque()
         self._dropped = 0
         self._closing = threading.Event()
@@ -53,18 +57,37 @@ class LineWriter:
             dropped, self._dropped = self._dropped, 0
             if dropped:
                 lines.append(f'{{"event":"log lines dropped","level":"warning","count":{dropped}}}')
-            if not lines:
-                continue
+            if lines:
+                self._put("\n".join(lines) + "\n")
+
+    def _put(self, text: str) -> None:
+        """The file first: standard error may be a pipe that nobody empties."""
+        if self._file is not None:
             try:
-                self._out.write("\n".join(lines) + "\n")
+                self._file.append(text.encode())
+            except OSError:
+                self._file = None  # standard error still has the lines
+        if self._out is not None:
+            try:
+                self._out.write(text)
                 self._out.flush()
             except (OSError, ValueError):
-                return  # nobody can be told that standard error is closed
+                self._out = None  # nobody can be told that standard error is closed
 
 
-def set_up(level: str, out: TextIO) -> LineWriter:
-    """Send structlog's lines to `out`; the caller closes the writer."""
-    writer = LineWriter(out)
+class _Libraries(logging.Handler):
+    """Lines of libraries that log by Python's own means, in the same form. Their arguments are not written: they may hold anything."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """logging: one line."""
+        logger = structlog.get_logger("cellblock.library")
+        logger.log(record.levelno, "a library says", logger=record.name, text=str(record.msg)[:LIBRARY_LETTERS], exc_info=record.exc_info)
+
+
+def set_up(level: str, out: TextIO, file: RotatingFile | None = None) -> LineWriter:
+    """Send structlog's lines, and warnings of libraries, to `out` and the file; the caller closes the writer."""
+    writer = LineWriter(out, file)
+    logging.basicConfig(handlers=[_Libraries()], level=logging.WARNING, force=True)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

@@ -13,7 +13,7 @@ import signal
 from dataclasses import dataclass, field
 from typing import cast
 
-from cellblock.calls import NO_GRANTS, Call, Cell, CellLimits, CellUsage, Grants, ReplyT, Run
+from cellblock.calls import NO_GRANTS, Call, Cell, CellLimits, CellUsage, Grants, NodeState, ReplyT, Run
 from cellblock.cell_link import CellLink
 from cellblock.errors import CellEnded, HostNotReady, host_failed
 from cellblock.granting import Prepared, prepared
@@ -218,6 +218,10 @@ class LocalNode:
             await self._template.close()
         if self._groups is not None:
             self._groups.close()
+
+    def state(self) -> NodeState:
+        """See `Node.state`."""
+        return NodeState(self.template_pid, self.group_kind)
 
     async def open_cell(self, limits: CellLimits, grants: Grants = NO_GRANTS) -> Cell:
         """See `Node.open_cell`."""

@@ -31,6 +31,7 @@ class Pool:
         self._node = node
         self._limits = limits
         self._size = size
+        self._is_failing = False
         self._clock = clock
         self._waiting: deque[_Waiting] = deque()
         self._wanted = asyncio.Event()
@@ -41,6 +42,16 @@ class Pool:
     def ready_count(self) -> int:
         """How many cells wait for a session."""
         return len(self._waiting)
+
+    @property
+    def size(self) -> int:
+        """How many cells wait when it is full."""
+        return self._size
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last cell could not be opened."""
+        return self._is_failing
 
     async def start(self) -> None:
         """Open the first cell, which shows that the host can, and the others in the background. Raises HostNotReady."""
@@ -86,10 +97,12 @@ class Pool:
                 try:
                     self._keep(await self._node.open_cell(self._limits))
                 except HostNotReady as error:
+                    self._is_failing = True
                     _log.error("no cell for the pool", reason=str(error))
                     await self._clock.wait(asyncio.Event(), self._clock.now() + REFILL_PAUSE_SECONDS)
 
     def _keep(self, cell: Cell) -> None:
+        self._is_failing = False
         self._emptied.clear()
         self._waiting.append(_Waiting(cell, asyncio.create_task(self._discard_when_dead(cell), name=f"watch {cell.name}")))
 

@@ -24,13 +24,16 @@ from cellblock.first_key import ensure_first_key
 from cellblock.http_protocol import BoundedHttp
 from cellblock.interpreter_limits import cell_limits
 from cellblock.key_ring import KeyRing
+from cellblock.live_figures import LiveFigures
 from cellblock.model import now
+from cellblock.plain_pages import PlainPage, health, readiness
 from cellblock.pool import Pool
 from cellblock.service import Service
 from cellblock.sessions import SERVER_DIED, SERVER_STOPPED, LiveSessions
 from cellblock.settings import Settings
 from cellblock.store.protocol import Store
 from cellblock.store_opening import open_store
+from cellblock.telemetry import Telemetry, metrics_page, open_telemetry
 
 KEEP_ALIVE_SECONDS = 620  # longer than clients keep idle connections, so that they close first
 TCP_KEEP_ALIVE_SECONDS = 30  # a long call sends nothing before its result; routers between must not forget it
@@ -108,7 +111,9 @@ async def _start(settings: Settings, node: Node, parts: AsyncExitStack, clock: C
     pool = Pool(node, cell_limits(settings), settings.pool_size, clock)
     parts.push_async_callback(pool.close)
     await pool.start()
-    live = LiveSessions(store, pool, clock, calls_at_once=settings.max_calls_per_session)
+    telemetry = open_telemetry(settings, parts)
+    observer = telemetry.observer
+    live = LiveSessions(store, pool, clock, calls_at_once=settings.max_calls_per_session, on_end=observer.session_ended)
     live.start()
     parts.push_async_callback(live.close, SERVER_STOPPED)
     service = Service(store=store, live=live, settings=settings, clock=clock)
@@ -116,8 +121,20 @@ async def _start(settings: Settings, node: Node, parts: AsyncExitStack, clock: C
     housekeeping = asyncio.create_task(_purge_now_and_then(store, settings, clock), name="purge")
     parts.push_async_callback(_cancel, housekeeping)
     _log.info("started", sessions_of_a_dead_server=ended)
-    application = Application(service=service, keys=KeyRing(store), clock=clock, max_large_bodies=settings.max_large_bodies)
+    application = Application(
+        service=service,
+        keys=KeyRing(store),
+        clock=clock,
+        max_large_bodies=settings.max_large_bodies,
+        pages=_pages(settings, telemetry, LiveFigures(live, pool, node)),
+        observer=observer,
+    )
     return _Running(application=application, live=live, drain_seconds=settings.drain_seconds)
+
+
+def _pages(settings: Settings, telemetry: Telemetry, figures: LiveFigures) -> dict[str, PlainPage]:
+    pages = {"/ping": health(figures.live_count), "/ready": readiness(figures)}
+    return pages | metrics_page(settings, telemetry.counters, figures)
 
 
 async def _listen(running: _Running, listener: socket.socket, stop: StopSignals, *, on_ready: Callable[[], None]) -> None:

@@ -88,11 +88,6 @@ class Service:
         self._clock = clock
         self._repeats: Repeats[ToolResult] = Repeats(clock, tool_results.size)
 
-    @property
-    def live_count(self) -> int:
-        """How many sessions live here."""
-        return self._live.count
-
     async def close(self) -> None:
         """Interrupt the calls that nobody waits for any more."""
         await self._repeats.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,6 +13,7 @@ import structlog
 from cellblock.calls import NO_GRANTS, Cell, CellLimits, Grants
 from cellblock.clock import Clock
 from cellblock.errors import CellEnded, QuotaExceeded, SessionNotActive, Throttled
+from cellblock.happenings import SessionEnd
 from cellblock.model import Session, now
 from cellblock.pool import Pool
 from cellblock.store.protocol import Store
@@ -31,6 +32,7 @@ class LiveSession:
 
     record: Session
     cell: Cell
+    began_at: float
     ends_at: float
     running: int = 0
     end_reason: str = ""
@@ -55,8 +57,9 @@ class LiveSession:
 class LiveSessions:
     """Owns the cells of all live sessions; a cell that is in here is closed by here."""
 
-    def __init__(self, store: Store, pool: Pool, clock: Clock, *, calls_at_once: int) -> None:
+    def __init__(self, store: Store, pool: Pool, clock: Clock, *, calls_at_once: int, on_end: Callable[[SessionEnd], None]) -> None:
         self._calls_at_once = calls_at_once
+        self._on_end = on_end
         self._store = store
         self._pool = pool
         self._clock = clock
@@ -88,14 +91,23 @@ class LiveSessions:
         if self._draining:
             await cell.close()
             self.refuse_when_draining()
-        session = LiveSession(record, cell, self._clock.now() + record.timeout_seconds)
+        time = self._clock.now()
+        session = LiveSession(record, cell, time, time + record.timeout_seconds)
         self._live[record.id] = session
         session.watch = asyncio.create_task(self._end_with_cell(session), name=f"watch {record.id}")
         self._changed.set()
 
+    def all(self) -> list[LiveSession]:
+        """Those that live at this moment."""
+        return list(self._live.values())
+
     def find(self, session_id: str) -> LiveSession | None:
         """The session, if it lives on this server."""
         return self._live.get(session_id)
+
+    def age_seconds(self, session: LiveSession) -> float:
+        """How long the session has lived."""
+        return self._clock.now() - session.began_at
 
     def seconds_left(self, session: LiveSession) -> float:
         """How long the session will live."""
@@ -127,13 +139,15 @@ class LiveSessions:
         if not session.end_reason:
             session.mark_ended(reason)
             await self._store.end_session(session.record.id, reason)
-            _log.info("session ended", session=session.record.id, reason=reason)
+            self._tell_end(session)
         await self._discard(session)
 
     async def close_stopped(self, session_id: str) -> None:
         """Close the cell of a session that the store has as stopped, and wait until nothing of it is left."""
         if session := self._live.get(session_id):
-            session.mark_ended(STOPPED)
+            if not session.end_reason:
+                session.mark_ended(STOPPED)
+                self._tell_end(session)
             await self._discard(session)
 
     def refuse_when_draining(self) -> None:
@@ -159,6 +173,11 @@ class LiveSessions:
             self._reaper.cancel()
             await asyncio.gather(self._reaper, return_exceptions=True)
         await asyncio.gather(*self._endings, *(self.end(session, reason) for session in list(self._live.values())))
+
+    def _tell_end(self, session: LiveSession, *, is_expiry: bool = False) -> None:
+        _log.info("session ended", session=session.record.id, reason=session.end_reason)
+        seconds = self._clock.now() - session.began_at
+        self._on_end(SessionEnd(session=session.record, reason=session.end_reason, is_expiry=is_expiry, seconds=seconds))
 
     async def _discard(self, session: LiveSession) -> None:
         await session.cell.close()
@@ -195,5 +214,6 @@ class LiveSessions:
 
     async def _expire(self, session: LiveSession) -> None:
         await self._store.end_session(session.record.id, session.end_reason)
+        self._tell_end(session, is_expiry=True)
         await self._clock.wait(session.is_idle, self._clock.now() + EXPIRY_GRACE_SECONDS)
         await self._discard(session)

@@ -23,6 +23,7 @@ from cellblock.calls import (
     Grants,
     ListFiles,
     Listing,
+    NodeState,
     ReadFiles,
     RemoveFiles,
     ReplyT,
@@ -107,6 +108,9 @@ class FakeNode:
         self.is_closed = True
         for cell in list(self.open_cells):
             await cell.close()
+
+    def state(self) -> NodeState:
+        return NodeState(None, "none")
 
     async def open_cell(self, limits: CellLimits, grants: Grants = NO_GRANTS) -> FakeCell:
         if self.is_broken:

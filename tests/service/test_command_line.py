@@ -53,7 +53,7 @@ def test_server_says_that_it_is_ready_and_ends_on_a_signal(data_dir: Path, built
         assert process.wait(30) == 0
         assert process.stdout is not None
         assert process.stdout.read() == ""
-    assert sorted(path.name for path in data_dir.iterdir()) == ["cellblock.db", "credentials.json", "secrets.key"]
+    assert sorted(path.name for path in data_dir.iterdir()) == ["cellblock.db", "credentials.json", "logs", "secrets.key"]
 
 
 def test_stock_client_runs_code_in_a_real_cell(data_dir: Path, built_runtime: Runtime) -> None:
