@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import re
 import subprocess
 import sys
 import warnings
@@ -14,11 +15,16 @@ from typing import Any, ClassVar
 from IPython.core.autocall import IPyAutocall
 from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
+from IPython.core.formatters import DisplayFormatter
 from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.macro import Macro
 from traitlets.config import Config
 
 _IMAGE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml")  # the best first: one is shown
 _TYPES = ["text/plain", *_IMAGE_TYPES]
+_PLAIN_TYPES = frozenset({bool, bytes, complex, dict, float, int, list, set, str, tuple})
+_MAY_BE_SPECIAL = re.compile(r"[%!?]|^\s*(?:>>>|\.\.\.|In ?\[|[,;/])|\A\s", re.MULTILINE)
+_FIRST_WORD = re.compile(r"[^\W\d]\w*")
 _INLINE = "module://matplotlib_inline.backend_inline"
 _WARM_UP = (
     "1 + 1",
@@ -45,6 +51,10 @@ class TextDisplayHook(DisplayHook):
     def write_output_prompt(self) -> None:
         """There is none."""
 
+    def quiet(self) -> bool:
+        """Whether a semicolon at the end asks to show nothing; IPython looks for it with the tokenizer."""
+        return ";" in self.shell.history_manager.input_hist_parsed[-1] and super().quiet()
+
     def write_format_data(self, format_dict: Mapping[str, Any], md_dict: object = None) -> None:
         """Text to standard output, or a picture."""
         self.shell.present(format_dict)
@@ -64,6 +74,20 @@ class TextDisplayPublisher(DisplayPublisher):
         """What was printed is printed."""
 
 
+class TextFormatter(DisplayFormatter):
+    """Asks about pictures only where there can be one: a tenth of a short run went into asking numbers."""
+
+    def format(self, obj: object, include: object = None, exclude: object = None) -> tuple[dict[str, Any], dict[str, Any]]:
+        """All representations of an object; for Python's own types, unless the user gave them another, its text."""
+        kind = type(obj)
+        pictures = (formatter for name, formatter in self.formatters.items() if name in _IMAGE_TYPES)
+        others = (self.ipython_display_formatter, self.mimebundle_formatter, *pictures)
+        if include or exclude or kind not in _PLAIN_TYPES or any(kind in other.type_printers for other in others):
+            found: tuple[dict[str, Any], dict[str, Any]] = super().format(obj, include=include, exclude=exclude)
+            return found
+        return {"text/plain": self.formatters["text/plain"](obj)}, {}
+
+
 class CellShell(InteractiveShell):
     """The shell of one session's Python code."""
 
@@ -81,6 +105,7 @@ class CellShell(InteractiveShell):
         self.show_image = lambda mime_type, data: True
         self.show_error = len  # in the template nobody sees it
         self.display_formatter.active_types = _TYPES
+        self._first_transforms = self._all_transforms()
         self.db: dict[str, Any] = {}  # of bookmarks and aliases; otherwise a directory of files
 
     def run(self, code: str) -> int:
@@ -90,6 +115,34 @@ class CellShell(InteractiveShell):
         if isinstance(error, SystemExit):
             return _exit_code(error, self.show_error)
         return 0 if error is None else 1
+
+    def transform_cell(self, raw_cell: str) -> str:
+        """IPython's own syntax made Python; most code has none and is not taken apart to find that out."""
+        if _MAY_BE_SPECIAL.search(raw_cell) or self._has_own_transforms() or self._may_be_command(raw_cell):
+            transformed: str = super().transform_cell(raw_cell)
+            return transformed
+        return raw_cell if raw_cell.endswith("\n") else raw_cell + "\n"
+
+    def _has_own_transforms(self) -> bool:
+        return bool(self.autocall or self.input_transformers_post) or self._all_transforms() != self._first_transforms
+
+    def _all_transforms(self) -> list[object]:
+        manager = self.input_transformer_manager
+        return [*manager.cleanup_transforms, *manager.line_transforms, *manager.token_transformers]
+
+    def _may_be_command(self, code: str) -> bool:
+        """A single line that begins with the name of a magic, a macro or an autocall is one, where IPython thinks so."""
+        word = None if "\n" in code.rstrip("\n") else _FIRST_WORD.match(code)
+        return word is not None and (isinstance(self.user_ns.get(word[0]), IPyAutocall | Macro) or self.find_magic(word[0]) is not None)
+
+    def should_run_async(self, raw_cell: str, **named: Any) -> bool:
+        """Whether the code awaits; IPython compiles it to find out."""
+        return ("await" in raw_cell or "async" in raw_cell) and bool(super().should_run_async(raw_cell, **named))
+
+    def init_display_formatter(self) -> None:
+        """Ours."""
+        self.display_formatter = TextFormatter(parent=self)
+        self.configurables.append(self.display_formatter)
 
     def present(self, data: Mapping[str, Any]) -> None:
         """Show the best representation: a picture, otherwise text."""
