@@ -109,11 +109,13 @@ class BenchCell:
 
 
 class Bench:
-    """A node and its loop. Close it."""
+    """A node and its loop, whose thread first does `enter`. Close it."""
 
-    def __init__(self, node_settings: settings.Settings, runtime: Runtime, policy: Policy | None = None) -> None:
+    def __init__(
+        self, node_settings: settings.Settings, runtime: Runtime, policy: Policy | None = None, *, enter: Callable[[], object] = bool
+    ) -> None:
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="bench", daemon=True)
+        self._thread = threading.Thread(target=lambda: (enter(), self._loop.run_forever()), name="bench", daemon=True)
         self._thread.start()
         self.node = LocalNode(node_settings, runtime, policy)
         try:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Literal, Protocol, TypeVar
 
+from cellblock.network_grants import NO_NETWORK, NetworkGrant
 from cellblock.results import TaskStatus
 
 Outcome = Literal["done", "timeout", "canceled", "killed"]
@@ -222,6 +223,7 @@ class CellLimits:
     cpus: float
     workspace_bytes: int
     tmp_bytes: int
+    network: NetworkGrant = NO_NETWORK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

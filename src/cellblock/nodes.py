@@ -21,9 +21,11 @@ from cellblock.runtime_layout import Runtime
 from cellblock.sandbox.cgroup import find_groups
 from cellblock.sandbox.groups import Group, GroupLimits, Groups, Kind, NoGroup
 from cellblock.sandbox.identity import Identity, IdentityRange
+from cellblock.sandbox.network import Attachment, NetworkPlan, Networks, NoAttachment
 from cellblock.sandbox.policy import Policy, default_policy
 from cellblock.sandbox.processors import Processors
 from cellblock.sandbox.supervisor import Spawned, SpawnRequest, Template, TemplatePlan, install_cell_code
+from cellblock.sandbox.user_network import Joined, StackPlan
 from cellblock.settings import Settings
 
 _START_SECONDS = 30
@@ -46,6 +48,7 @@ class _Parts:
     group: Group = field(default_factory=NoGroup)
     spawned: Spawned | None = None
     link: CellLink | None = None
+    network: Attachment = field(default_factory=NoAttachment)
 
     def kill(self) -> None:
         """Kill PID 1, and with it everything in the cell's PID namespace (pid_namespaces(7))."""
@@ -63,6 +66,7 @@ class _Parts:
                 self.spawned.link.close()
         if self.link is not None:
             self.link.close()
+        await self.network.close()  # it may be in the cell's control groups
         try:
             self.group.remove()
         finally:
@@ -76,6 +80,7 @@ class _Contents:
 
     limits: CellLimits
     granted: Prepared
+    network: NetworkPlan
 
 
 async def _wait_readable(pidfd: int) -> None:
@@ -116,6 +121,7 @@ class LocalCell:
         assert self._parts.spawned is not None
         self._parts.link = await CellLink.open(self._parts.spawned.link, self._lost)
         await self._parts.link.wait_ready(_START_SECONDS)
+        await self._parts.network.wait_ready()
 
     async def call(self, request: Call[ReplyT]) -> ReplyT:
         """See `Cell.call`."""
@@ -175,6 +181,7 @@ class LocalNode:
         self._settings = settings
         self._runtime = runtime
         self._code = install_cell_code(settings.cache_dir)
+        self._networks = Networks(settings, self._stack_plan())
         self._policy = policy or policy_for(settings, runtime)
         self._identities = IdentityRange(base=settings.uid_base, count=settings.uid_count)
         self._processors = Processors()
@@ -233,8 +240,10 @@ class LocalNode:
             parts.group = self._groups.create(name, _group_limits(limits))
             host_ids = self._identities.host_ids(parts.identity)
             async with prepared(grants, code=self._code, host_ids=host_ids) as granted:
-                await self._spawn(name, parts, _Contents(limits, granted))
+                contents = _Contents(limits, granted, self._networks.plan(limits.network))
+                await self._spawn(name, parts, contents)
             parts.group.watch(cell.pid)
+            await self._attach(parts, contents.network)
             await cell.begin()
         except OSError as error:
             await cell.close()
@@ -244,6 +253,15 @@ class LocalNode:
             raise
         self._cells[cell] = asyncio.create_task(self._forget(cell), name=f"watch {name}")
         return cell
+
+    async def _attach(self, parts: _Parts, plan: NetworkPlan) -> None:
+        assert parts.spawned is not None
+        members = parts.group.open_members()
+        try:
+            parts.network = await self._networks.attach(plan, Joined(parts.spawned.pid, parts.spawned.pidfd, members))
+        finally:
+            for descriptor in members:
+                os.close(descriptor)
 
     async def _spawn(self, name: str, parts: _Parts, contents: _Contents) -> None:
         """Clone the template; who gives up waits for the clone all the same, since it is in the group that is to be removed."""
@@ -269,6 +287,7 @@ class LocalNode:
             environment=contents.granted.environment,
             mounts=contents.granted.mounts,
             writable_mounts=contents.granted.writable_mounts,
+            network=contents.network.message(),
         )
         try:
             parts.spawned = await template.spawn(request)
@@ -303,6 +322,10 @@ class LocalNode:
             self._template = Template(self._plan(), self._identities)
             await self._template.start()
             return self._template
+
+    def _stack_plan(self) -> StackPlan:
+        owner = self._identities.template_id if self._identities.is_privileged else None
+        return StackPlan(code=self._code, owner=owner)
 
     def _plan(self) -> TemplatePlan:
         cache = self._settings.cache_dir

@@ -29,6 +29,7 @@ from cellblock.model import (
     new_session_id,
     now,
 )
+from cellblock.network_grants import INTERNET, NO_NETWORK, NetworkGrant
 from cellblock.repeats import CallInterrupted, CallKey, Repeats
 from cellblock.requests import (
     CreateInterpreter,
@@ -219,7 +220,7 @@ class Service:
             limits, interpreter = kept_limits({}, self._settings), None
         else:
             interpreter = await self._store.get_interpreter(caller.account, session.interpreter_id)
-            limits = kept_limits(interpreter.tags, self._settings)
+            limits = dataclasses.replace(kept_limits(interpreter.tags, self._settings), network=_network(interpreter))
         await self._live.open(session, limits, await self._grantor.for_session(session, interpreter))
 
     def _new_session(self, caller: Caller, request: StartSession) -> Session:
@@ -241,6 +242,10 @@ class Service:
             certificates=request.certificates or (),
             filesystems=request.filesystems or (),
         )
+
+
+def _network(interpreter: Interpreter) -> NetworkGrant:
+    return INTERNET if interpreter.network_mode == "PUBLIC" else NO_NETWORK
 
 
 def _require_on(caller: Caller, operation: str, interpreter_id: str) -> None:

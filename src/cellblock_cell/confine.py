@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cellblock_cell import agent, granted, linux
+from cellblock_cell import agent, granted, linux, packet_filter
 from cellblock_cell.entrance import Entrance
 from cellblock_cell.link import Frame, Kind, encode
 from cellblock_cell.linux import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY
+from cellblock_cell.network import CellNetwork
 from cellblock_cell.rootfs import PROCESSOR_LISTS, PROCESSORS
 
 # the cgroup namespace is not among them: it takes as root the cgroup that the clone joins
@@ -56,6 +57,12 @@ class CellSpec:
     ports: list[int]  # of loopback, at which the host answers
     mounts: list[str]  # names below /mnt, in the order of their descriptors
     writable_mounts: list[str]
+    network: CellNetwork
+
+    @classmethod
+    def from_message(cls, message: dict[str, Any]) -> CellSpec:
+        """The specification as the supervisor sends it."""
+        return cls(**message | {"network": CellNetwork.from_message(message["network"])})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +130,13 @@ class Confinement:
         """The host's own services for this session, where it has any."""
         for services in self._given.services:
             granted.offer_ports(self._spec.ports, services)
+        for proxy in self._given.proxy:
+            granted.offer_ports(self._spec.network.ports, proxy)
+
+    def close_addresses(self) -> None:
+        """What the host says of packets that leave; without the capabilities that go below nobody takes it back."""
+        if self._spec.network.rules:
+            packet_filter.install(self._spec.network.rules)
 
     def mount_process_files(self) -> None:
         """A proc of this PID namespace over the outer one, with what names the host masked (proc(5))."""
@@ -159,6 +173,13 @@ class Confinement:
         values = dict.fromkeys(_LIMIT_SHOWN, self._spec.memory_bytes // 1024) | dict.fromkeys(_NOTHING_SHOWN, 0)
         shown.write_text("".join(f"{name + ':':<16}{kilobytes:>8} kB\n" for name, kilobytes in values.items()))
         linux.bind(str(shown), "/proc/meminfo", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
+
+    def describe_network(self) -> None:
+        """Over the files that say there is no network, those that name this cell's."""
+        for number, (path, text) in enumerate(self._spec.network.files.items()):
+            own = Path(_SCRATCH) / f"network-{number}"
+            own.write_text(text)
+            linux.bind(str(own), path, MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
     def mount_runtime(self) -> None:
         """Packages may be installed over the shared runtime; what is written stays in this cell (overlayfs, userxattr)."""
@@ -228,13 +249,14 @@ class Given:
     groups: tuple[int, ...]
     entrance: Entrance
     services: tuple[int, ...]
+    proxy: tuple[int, ...]
     certificates: tuple[int, ...]
     mounts: tuple[int, ...]
 
     @classmethod
     def from_message(cls, uses: list[str], descriptors: list[int]) -> Given:
         """What came with a request, whose message says what each descriptor is for."""
-        found: dict[str, tuple[int, ...]] = dict.fromkeys(("link", "group", "entrance", "services", "certificates", "mount"), ())
+        found: dict[str, tuple[int, ...]] = dict.fromkeys(("link", "group", "entrance", "services", "proxy", "certificates", "mount"), ())
         for use, descriptor in zip(uses, descriptors, strict=True):
             found[use] += (descriptor,)
         return cls(
@@ -242,6 +264,7 @@ class Given:
             groups=found["group"],
             entrance=Entrance(*found["entrance"]),
             services=found["services"],
+            proxy=found["proxy"],
             certificates=found["certificates"],
             mounts=found["mount"],
         )
@@ -249,7 +272,7 @@ class Given:
     def keep_only(self) -> None:
         """Close everything else that this process has open."""
         entrance = () if self.entrance.descriptor is None else (self.entrance.descriptor,)
-        linux.close_all_but(self.link.fileno(), *entrance, *self.services, *self.certificates, *self.mounts)
+        linux.close_all_but(self.link.fileno(), *entrance, *self.services, *self.proxy, *self.certificates, *self.mounts)
 
 
 def enter(spec: CellSpec, policy: CellPolicy, given: Given, maps_written: int) -> int:
@@ -270,7 +293,7 @@ def enter(spec: CellSpec, policy: CellPolicy, given: Given, maps_written: int) -
         link.sendall(encode(Frame(Kind.RESULT, 0, {"error": {"kind": kind, "message": message}})))
         return 71
     gc.enable()
-    environment = policy.environment | spec.environment
+    environment = {**policy.environment, **spec.network.environment, **spec.environment}
     config = agent.AgentConfig(workspace=WORKSPACE, runtime=policy.runtime, environment=environment, entrance=given.entrance)
     return agent.serve(config, link)
 

@@ -29,7 +29,8 @@ MS_BIND, MS_REC, MS_PRIVATE, MS_SLAVE = 4096, 16384, 1 << 18, 1 << 19
 MNT_DETACH = 2
 # prctl(2)
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_CAPBSET_DROP = 1, 4, 22, 24
-PR_SET_NO_NEW_PRIVS, PR_GET_TID_ADDRESS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 38, 40, 47, 4
+PR_SET_NO_NEW_PRIVS, PR_GET_TID_ADDRESS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, PR_CAP_AMBIENT_CLEAR_ALL = 38, 40, 47, 2, 4
+CAP_NET_ADMIN, CAP_SYS_ADMIN = 12, 21
 PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP = 28, 1 << 2
 SECCOMP_MODE_FILTER = 2
 # system-call numbers of x86_64 and of the generic table (aarch64); calls newer than 5.0 share one number everywhere
@@ -235,6 +236,20 @@ def drop_capabilities() -> None:
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
     _syscall("capset", _NUMBERS["capset"], header, bytes(24))
+
+
+def keep_capabilities(*kept: int) -> None:
+    """These and no others, also in the program that is executed next (capabilities(7), ambient set)."""
+    bits = sum(1 << capability for capability in kept)
+    header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
+    _syscall("capset", _NUMBERS["capset"], header, struct.pack("=III12x", bits, bits, bits))
+    for capability in kept:
+        prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability)
+
+
+def enter_namespace(descriptor: int, kind: int) -> None:
+    """setns(2)."""
+    _check(_libc.setns(descriptor, kind), f"setns {kind:#x}")
 
 
 def no_new_privileges() -> None:

@@ -40,7 +40,7 @@ def build_and_enter(spec: RootSpec, *, staging: str) -> None:
     for directory in spec.directories:
         (root / directory.lstrip("/")).mkdir(parents=True, exist_ok=True)
     for source, target in spec.binds:
-        _bind_read_only(source, root / target.lstrip("/"))
+        bind_read_only(source, root / target.lstrip("/"))
     for name, target in spec.links.items():
         (root / name.lstrip("/")).symlink_to(target)
     for name, text in spec.files.items():
@@ -57,7 +57,7 @@ def build_and_enter(spec: RootSpec, *, staging: str) -> None:
     linux.restrict("/", READ_ONLY)
 
 
-def _bind_read_only(source: str, target: Path) -> None:
+def bind_read_only(source: str, target: Path) -> None:
     if Path(source).is_dir():
         target.mkdir(parents=True, exist_ok=True)
     else:

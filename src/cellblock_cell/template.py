@@ -41,7 +41,7 @@ class Template:
                 os.set_inheritable(descriptor, False)  # received descriptors are; no exec in the cell may keep one
             given = confine.Given.from_message(request["descriptors"], descriptors)
             try:
-                self._spawn(confine.CellSpec(**request["cell"]), given)
+                self._spawn(confine.CellSpec.from_message(request["cell"]), given)
             except OSError as error:
                 kind = errno.errorcode.get(error.errno or 0, "")
                 self._tell({"event": "refused", "name": request["cell"]["name"], "kind": kind, "message": str(error)})

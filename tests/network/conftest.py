@@ -1,13 +1,19 @@
-"""One node with all barriers for the tests of a worker."""
+"""One node with all barriers for the tests of a worker, and nodes on a small internet."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
+from cellblock.network_grants import INTERNET
 from cellblock.runtime import Runtime
-from cells import Bench, BenchCell, bench_settings
+from cellblock.sandbox import user_network
+from cells import Bench, BenchCell, bench_settings, weaker_policy
+from network.world import World, small_internet
+
+Opened = Callable[..., Bench]
 
 
 @pytest.fixture(scope="session")
@@ -22,4 +28,49 @@ def bench(built_runtime: Runtime) -> Iterator[Bench]:
 def cell(bench: Bench) -> Iterator[BenchCell]:
     """A fresh cell of it, in network mode SANDBOX."""
     with bench.cell() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def world() -> Iterator[World]:
+    """The small internet of a worker."""
+    with small_internet() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def node(world: World, built_runtime: Runtime) -> Iterator[Opened]:
+    """Nodes on its machine; the same arguments, settings and `without`, give the same node."""
+    benches: dict[str, Bench] = {}
+
+    def get(*, without: tuple[str, ...] = (), **settings: Any) -> Bench:
+        key = repr((without, sorted(settings.items())))
+        if key not in benches:
+            policy = weaker_policy(built_runtime, without=without)
+            benches[key] = Bench(bench_settings(**settings), built_runtime, policy, enter=world.enter)
+        return benches[key]
+
+    yield get
+    for bench in benches.values():
+        bench.close()
+
+
+@pytest.fixture
+def stack() -> None:
+    """Leaves a test out, by name, where there is no user-mode network."""
+    if reason := user_network.missing():
+        pytest.skip(f"no user-mode network: {reason}")
+
+
+@pytest.fixture
+def public(stack: None, node: Opened) -> Iterator[BenchCell]:
+    """A cell of network mode PUBLIC."""
+    with node().cell(network=INTERNET) as opened:
+        yield opened
+
+
+@pytest.fixture
+def unclosed(stack: None, node: Opened) -> Iterator[BenchCell]:
+    """One whose addresses nothing closes."""
+    with node(without=("close_addresses",)).cell(network=INTERNET) as opened:
         yield opened

@@ -67,6 +67,7 @@ class SpawnRequest:
     ports: tuple[int, ...] = ()
     mounts: tuple[str, ...] = ()
     writable_mounts: tuple[str, ...] = ()
+    network: dict[str, Any]  # as cellblock_cell.network reads it
 
 
 def install_cell_code(cache: Path) -> Path:
@@ -178,7 +179,7 @@ class Template:
         identity = request.identity
         cell: dict[str, Any] = {"name": request.name, "uid_map": identity.uid_map, "gid_map": identity.gid_map, **request.sizes}
         cell |= {"may_set_groups": self._identities.is_privileged, "processors": request.processors}
-        cell |= {name: getattr(request, name) for name in ("environment", "ports", "mounts", "writable_mounts")}
+        cell |= {name: getattr(request, name) for name in ("environment", "ports", "mounts", "writable_mounts", "network")}
         return json.dumps({"cell": cell, "descriptors": ["link", *(use for use, _ in request.descriptors)]}).encode()
 
     async def close(self) -> None:

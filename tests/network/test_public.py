@@ -1,0 +1,182 @@
+"""What a session of network mode PUBLIC reaches over its user-mode network, and what is closed to it however it asks."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cellblock.network_grants import INTERNET
+from cellblock.sandbox import user_network
+from cells import BenchCell, children_of
+from network.conftest import Opened
+from network.world import ECHO_PORT, MACHINE, PRIVATE, PUBLIC, SERVICE_PORT, WEB_PORT
+
+pytestmark = [pytest.mark.root, pytest.mark.usefixtures("stack")]
+
+GATEWAY = "198.18.0.2"
+CONNECT = "print(attempt(socket.create_connection, ('{address}', {port}), 5))"
+ASK = """
+asker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+asker.settimeout(2)
+asker.sendto(b"x", ("{address}", {port}))
+print(asker.recv(100).decode())
+"""
+BOUND = """
+bound = socket.socket()
+bound.settimeout(5)
+bound.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"tap0")
+print(attempt(bound.connect, ("{address}", {port})))
+"""
+# IP_UNICAST_IF and IP_PKTINFO: the interface is named for one socket, for one packet
+UNICAST_INTERFACE = """
+chosen = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+chosen.settimeout(2)
+chosen.setsockopt(socket.IPPROTO_IP, 50, struct.pack(">I", socket.if_nametoindex("tap0")))
+print(attempt(lambda: (chosen.sendto(b"x", ("{address}", {port})), chosen.recv(100))))
+"""
+PACKET_INFORMATION = """
+chosen = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+chosen.settimeout(2)
+about = struct.pack("I8x", socket.if_nametoindex("tap0"))
+print(attempt(lambda: (chosen.sendmsg([b"x"], [(socket.IPPROTO_IP, 8, about)], 0, ("{address}", {port})), chosen.recv(100))))
+"""
+REFUSALS = ("ECONNREFUSED", "EPERM", "ENETUNREACH", "EHOSTUNREACH")
+
+
+def test_a_name_of_the_world_is_found_and_its_server_answers(public: BenchCell) -> None:
+    assert public.shell("curl -sS http://web.example/") == f"you reached {PUBLIC}"
+
+
+def test_plain_sockets_reach_the_world(public: BenchCell) -> None:
+    assert public.probe(CONNECT.format(address=PUBLIC, port=WEB_PORT)) == "done"
+    assert public.probe(ASK.format(address=PUBLIC, port=ECHO_PORT)) == "echo x"
+
+
+@pytest.mark.parametrize("address", PRIVATE)
+def test_a_closed_address_refuses_tcp_and_udp(public: BenchCell, unclosed: BenchCell, address: str) -> None:
+    connect, ask = CONNECT.format(address=address, port=WEB_PORT), ASK.format(address=address, port=ECHO_PORT)
+    assert (unclosed.probe(connect), unclosed.probe(ask)) == ("done", "echo x")
+    assert public.probe(connect) in REFUSALS
+    assert "echo" not in public.probe(ask)
+
+
+@pytest.mark.parametrize("address", [PRIVATE[0], "169.254.169.254"])
+def test_a_socket_that_names_the_interface_gets_no_further(public: BenchCell, unclosed: BenchCell, address: str) -> None:
+    assert public.probe(BOUND.format(address=PUBLIC, port=WEB_PORT)) == "done"
+    assert public.probe(BOUND.format(address=address, port=WEB_PORT)) in REFUSALS
+    assert unclosed.probe(BOUND.format(address=address, port=WEB_PORT)) == "done"
+
+
+@pytest.mark.parametrize("trick", [UNICAST_INTERFACE, PACKET_INFORMATION])
+def test_a_packet_that_names_the_interface_gets_no_further(public: BenchCell, unclosed: BenchCell, trick: str) -> None:
+    closed = trick.format(address=PRIVATE[0], port=ECHO_PORT)
+    assert public.probe(trick.format(address=PUBLIC, port=ECHO_PORT)) == "done"
+    assert public.probe(closed) in REFUSALS
+    assert unclosed.probe(closed) == "done"
+
+
+def test_services_of_the_machine_on_its_outer_address_are_closed(public: BenchCell, unclosed: BenchCell) -> None:
+    probe = CONNECT.format(address=MACHINE, port=SERVICE_PORT)
+    assert unclosed.probe(probe) == "done"
+    assert public.probe(probe) in REFUSALS
+
+
+@pytest.mark.parametrize("address", [GATEWAY, user_network.NAME_SERVER])
+def test_neither_address_of_the_stack_is_the_machines_loopback(public: BenchCell, unclosed: BenchCell, address: str) -> None:
+    probe = CONNECT.format(address=address, port=SERVICE_PORT)
+    assert public.probe(probe) in REFUSALS
+    assert unclosed.probe(probe) != "done"
+
+
+def test_without_the_stacks_own_option_the_rules_still_close_it(node: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    strong = user_network._command
+
+    def weak(*, ready: int, alive: int) -> list[str]:
+        return [word for word in strong(ready=ready, alive=alive) if word != "--disable-host-loopback"]
+
+    monkeypatch.setattr(user_network, "_command", weak)
+    probe = CONNECT.format(address=GATEWAY, port=SERVICE_PORT)
+    with node(without=("close_addresses",)).cell(network=INTERNET) as open_twice, node().cell(network=INTERNET) as open_once:
+        assert open_twice.probe(probe) == "done"
+        assert open_once.probe(probe) in REFUSALS
+
+
+def test_version_6_has_no_way_out(public: BenchCell) -> None:
+    probe = "print(attempt(socket.create_connection, ('{address}', 80), 5))"
+    for address in ("2001:4860:4860::8888", "fd00::3", "fe80::2%tap0", "::ffff:10.1.2.3"):
+        assert public.probe(probe.format(address=address)) in (*REFUSALS, "EADDRNOTAVAIL")
+
+
+def test_a_name_that_leads_to_a_closed_address_leads_nowhere(public: BenchCell, unclosed: BenchCell) -> None:
+    assert "10.1.2.3" in unclosed.shell("curl -sS -m 5 http://inside.example/")
+    assert "you reached" not in public.shell("curl -sS -m 5 http://inside.example/ 2>&1")
+
+
+def test_the_operators_ranges_close_and_open(node: Opened) -> None:
+    bench = node(network_closed_ranges=("93.184.0.0/16",), network_open_ranges=("10.1.2.0/24",))
+    with bench.cell(network=INTERNET) as cell:
+        assert cell.probe(CONNECT.format(address=PUBLIC, port=WEB_PORT)) in REFUSALS
+        assert cell.probe(CONNECT.format(address="10.1.2.3", port=WEB_PORT)) == "done"
+        assert cell.probe(CONNECT.format(address="172.16.5.5", port=WEB_PORT)) in REFUSALS
+
+
+def test_the_code_can_neither_read_nor_take_away_the_rules(public: BenchCell, node: Opened) -> None:
+    open_netfilter = "print(attempt(socket.socket, socket.AF_NETLINK, socket.SOCK_RAW, 12))"
+    assert public.probe(open_netfilter) == "EPERM"
+    flush = """
+channel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)
+generic = struct.pack(">BBH", 2, 0, 0)
+begin, end = (struct.pack("=IHHII", 20, kind, 1, 0, 0) + struct.pack(">BBH", 0, 0, 10) for kind in (0x10, 0x11))
+remove = struct.pack("=IHHII", 20, 10 << 8 | 2, 5, 0, 0) + generic
+channel.sendto(begin + remove + end, (0, 0))
+print(errno.errorcode.get(-struct.unpack_from("=i", channel.recv(4096), 16)[0], "done"))
+"""
+    with node(without=("filter_system_calls",)).cell(network=INTERNET) as unfiltered:
+        assert unfiltered.probe(flush) == "EPERM"
+    with node(without=("give_up_rights", "fence_files", "filter_system_calls")).cell(network=INTERNET) as privileged:
+        assert privileged.probe(flush) == "done"
+        assert privileged.probe(CONNECT.format(address=PRIVATE[0], port=WEB_PORT)) == "done"
+
+
+def test_two_sessions_do_not_reach_each_other(public: BenchCell, node: Opened) -> None:
+    with node().cell(network=INTERNET) as other:
+        assert other.probe("server = socket.create_server(('0.0.0.0', 4321)); print('listens')") == "listens"
+        assert other.probe(CONNECT.format(address="198.18.0.100", port=4321)) == "done"
+        assert public.probe(CONNECT.format(address="198.18.0.100", port=4321)) == "ECONNREFUSED"
+
+
+def test_the_stack_ends_with_its_cell(node: Opened) -> None:
+    bench = node()
+    before = stacks()
+    with bench.cell(network=INTERNET):
+        assert len(stacks() - before) == 1
+    assert stacks() == before
+
+
+def test_a_cell_whose_stack_cannot_start_leaves_nothing(node: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(user_network, "_command", lambda **_: ["/usr/bin/false"])
+    before = children_of(os.getpid())
+    with pytest.raises(Exception, match="did not start"), node().cell(network=INTERNET):
+        pass
+    assert children_of(os.getpid()) == before
+
+
+def test_the_stack_has_no_file_and_no_right_of_the_host(node: Opened) -> None:
+    before = stacks()
+    with node().cell(network=INTERNET) as cell:
+        (pid,) = stacks() - before
+        status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+        assert status["Uid"].split()[0] != "0"
+        assert status["Seccomp"] == "2"
+        assert status["NoNewPrivs"] == "1"
+        assert os.readlink(f"/proc/{pid}/ns/user") == os.readlink(f"/proc/{cell.pid}/ns/user")
+        inside = set(os.listdir(f"/proc/{pid}/root"))
+        assert not inside & {"home", "root", "run", "var", "tmp", "proc", "sys"}
+        assert os.statvfs(f"/proc/{pid}/root").f_flag & os.ST_RDONLY
+
+
+def stacks() -> set[int]:
+    """Every stack that this process has started."""
+    return {pid for pid in children_of(os.getpid()) if Path(f"/proc/{pid}/comm").read_text().strip() == user_network.PROGRAM}
