@@ -19,6 +19,7 @@ from cellblock.errors import HostNotReady
 from cellblock.interpreter_limits import cell_limits
 from cellblock.nodes import LocalNode
 from cellblock.runtime_layout import Runtime
+from cellblock.sandbox import user_network
 from cellblock.sandbox.cgroup import find_groups
 from cellblock.sandbox.groups import Kind
 from cellblock.sandbox.sampling import SWEEP_SECONDS, TICK_SECONDS
@@ -35,7 +36,6 @@ _KINDS: dict[Kind, str] = {
 }
 RESTRICTION = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
 CORE_PATTERN = Path("/proc/sys/kernel/core_pattern")
-TUN = Path("/dev/net/tun")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     built = _built_runtime(settings)
     yield _runtime(built)
     yield _fonts(built)
-    yield _tun()
+    yield _user_network()
+    yield _packet_rules()
     yield _core_dumps()
     yield _cell(settings, built)
 
@@ -209,14 +210,26 @@ def _fonts(built: Runtime | None) -> Finding:
     )
 
 
-def _tun() -> Finding:
-    ok = os.access(TUN, os.R_OK | os.W_OK)
+def _user_network() -> Finding:
+    reason = user_network.missing()
     return Finding(
-        name="/dev/net/tun",
+        name="user network",
+        ok=not reason,
+        found=reason or f"{user_network.PROGRAM} gives sessions of network mode PUBLIC the internet",
+        cost="sessions of network mode PUBLIC have no network; SANDBOX needs none",
+        mend=f"sudo apt install {user_network.PROGRAM} && sudo modprobe tun && sudo chmod 0666 {user_network.TUN}",
+        is_needed=False,
+    )
+
+
+def _packet_rules() -> Finding:
+    ok, found = _probe("packet_rules")
+    return Finding(
+        name="packet rules",
         ok=ok,
-        found="can be opened" if ok else "missing or closed to this user",
-        cost="no user-mode network for sessions of network mode PUBLIC; SANDBOX needs none",
-        mend="sudo modprobe tun && sudo chmod 0666 /dev/net/tun",
+        found=found,
+        cost="sessions of network mode PUBLIC cannot start: private addresses could not be closed to them",
+        mend="sudo modprobe nf_tables",
         is_needed=False,
     )
 

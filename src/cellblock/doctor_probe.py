@@ -1,6 +1,6 @@
 """Tries one thing of the kernel that cells need; run as a process of its own, since most of it cannot be undone.
 
-Usage: python -I doctor_probe.py namespaces|overlay|seccomp|landlock   (prints what it found; status 1 and the reason when it is missing)
+Usage: python -I doctor_probe.py NAME   (one of PROBES; prints what it found; status 1 and the reason when it is missing)
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+
+from cellblock_cell import packet_filter
 
 CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC = 0x20000, 0x2000000, 0x4000000, 0x8000000
 CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
@@ -63,6 +65,13 @@ def landlock() -> str:
     return f"ABI {version}"
 
 
+def packet_rules() -> str:
+    """The kernel's packet filter, as an ordinary user has it in a network of his own."""
+    _unshare(CLONE_NEWUSER | CLONE_NEWNET)
+    packet_filter.install([packet_filter.PacketRule(network="10.0.0.0/8", is_open=False)])
+    return "nf_tables closes addresses in a network namespace"
+
+
 def _unshare(flags: int) -> None:
     _check(_libc.unshare(flags), "unshare")
 
@@ -76,7 +85,13 @@ def _check(status: int, what: str) -> None:
         raise OSError(ctypes.get_errno(), f"{what}: {os.strerror(ctypes.get_errno())}")
 
 
-PROBES: dict[str, Callable[[], str]] = {"namespaces": namespaces, "overlay": overlay, "seccomp": seccomp, "landlock": landlock}
+PROBES: dict[str, Callable[[], str]] = {
+    "namespaces": namespaces,
+    "overlay": overlay,
+    "seccomp": seccomp,
+    "landlock": landlock,
+    "packet_rules": packet_rules,
+}
 
 if __name__ == "__main__":
     try:

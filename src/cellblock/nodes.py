@@ -181,10 +181,10 @@ class LocalNode:
         self._settings = settings
         self._runtime = runtime
         self._code = install_cell_code(settings.cache_dir)
-        self._networks = Networks(settings, self._stack_plan())
         self._policy = policy or policy_for(settings, runtime)
         self._identities = IdentityRange(base=settings.uid_base, count=settings.uid_count)
         self._processors = Processors()
+        self._networks = Networks(settings, self._stack_plan())
         self._groups: Groups | None = None
         self._enforcing: asyncio.Task[None] | None = None
         self._template: Template | None = None
