@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -13,6 +14,9 @@ import structlog
 from cellblock import tool_results
 from cellblock.clock import Clock
 from cellblock.errors import CellblockError, Internal
+from cellblock.file_requests import Upload, receive_file, send_file
+from cellblock.followed_answer import is_wanted, send_followed
+from cellblock.following import OutputFollower
 from cellblock.happenings import Observer, RequestRecord
 from cellblock.http_body import Bodies, ClientGone, Place, Receive
 from cellblock.key_ring import KeyRing
@@ -31,11 +35,14 @@ from cellblock.requests import (
     StopSession,
 )
 from cellblock.service import Caller, Delivery, Service
+from cellblock.streamed_answer import Send, StreamedAnswer
+from cellblock.transfers import Transfers
 from cellblock.wire import encoding, eventstream
 from cellblock.wire.encoding import Context, Response
+from cellblock.wire.file_paths import MARK, file_in_session
 from cellblock.wire.head import Head, read_head
 from cellblock.wire.operations import Match, match
-from cellblock.wire.signature import Authorization, body_digest, read_authorization, verify
+from cellblock.wire.signature import UNSIGNED, Authorization, body_digest, prove_streamed, read_authorization, verify
 from cellblock.wire.validation import parse
 
 LARGE_BYTES = 256 * 1024  # from here on, hashing, parsing and encoding leave the event loop
@@ -43,7 +50,6 @@ ATTEMPT_HEADER = "amz-sdk-request"
 LONGEST_RETRY_SECONDS = 8.5
 CLIENT_GONE_STATUS = 499  # never sent; nginx's number for an answer that nobody waits for
 
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Method = Callable[[Service, Caller, Any], Awaitable[Interpreter | Session | Page[Any]]]
 ResultT = TypeVar("ResultT")
 
@@ -66,8 +72,20 @@ class _Exchange:
     """One request on its way, with what will be said of it."""
 
     receive: Receive
+    send: Send
     arrived_at: float
     record: RequestRecord
+    stream: StreamedAnswer | None = None  # an answer that is sent while it is made
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a part of the answer has left; what goes wrong from then on cuts it off."""
+        return self.stream is not None and self.stream.has_begun
+
+    def streamed(self) -> StreamedAnswer:
+        """Answer by a stream."""
+        self.stream = StreamedAnswer(self.receive, self.send)
+        return self.stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +108,17 @@ class Application:
     """The ASGI application of a service, and of pages beside the API that need no signature."""
 
     def __init__(
-        self, *, service: Service, keys: KeyRing, clock: Clock, max_large_bodies: int, pages: Mapping[str, PlainPage], observer: Observer
+        self,
+        *,
+        service: Service,
+        keys: KeyRing,
+        max_large_bodies: int,
+        pages: Mapping[str, PlainPage],
+        observer: Observer,
+        clock: Clock,
     ) -> None:
         self._service = service
+        self._transfers = Transfers(service)
         self._keys = keys
         self._clock = clock
         self._bodies = Bodies(max_large_bodies)
@@ -108,16 +134,18 @@ class Application:
             return
         started = time.perf_counter()
         record = RequestRecord(client=_client(scope), started_ns=time.time_ns())
+        exchange = _Exchange(receive, send, self._clock.now(), record)
         try:
-            response = await self._answer(scope, _Exchange(receive, self._clock.now(), record))
+            response = await self._answer(scope, exchange)
         except ClientGone:
             _log.info("client went away", request_id=record.request_id, **record.facts())
             record.status, record.error = CLIENT_GONE_STATUS, "ClientGone"
             self._tell(record, started)
             return
-        record.status = response.status
+        record.status = response.status if response is not None else 200
         self._tell(record, started)  # before the answer leaves: what a client knows of stands in the audit log
-        await _send(send, response)
+        if response is not None and not exchange.has_begun:
+            await _send(send, response)
         ms = round((time.perf_counter() - started) * 1000, 2)
         _log.info("request", request_id=record.request_id, client=record.client, status=record.status, ms=ms, **record.facts())
 
@@ -125,10 +153,12 @@ class Application:
         record.seconds = time.perf_counter() - started
         self._observer.request_done(record)
 
-    async def _answer(self, scope: Scope, exchange: _Exchange) -> Response:
-        """The response, an error's too; raises ClientGone alone."""
+    async def _answer(self, scope: Scope, exchange: _Exchange) -> Response | None:
+        """The response, an error's too; None when it was sent while it was made. Raises ClientGone alone."""
         try:
             head = read_head(scope["method"], scope["raw_path"], scope["query_string"], scope["headers"])
+            if MARK in head.path:
+                return await self._transfer(head, exchange)
             matched = match(head)
             exchange.record.operation, exchange.record.headers = matched.operation.name, head.headers
             return await self._operate(head, matched, exchange)
@@ -141,19 +171,20 @@ class Application:
             _log.exception("request failed", request_id=record.request_id, **record.facts())
             return _refusal(Internal(f"the request failed; the server's log has the cause under request id {record.request_id}"), exchange)
 
-    async def _operate(self, head: Head, matched: Match, exchange: _Exchange) -> Response:
+    async def _operate(self, head: Head, matched: Match, exchange: _Exchange) -> Response | None:
         arrived = now()
         authorization = read_authorization(head, arrived)
-        key = await self._keys.find(authorization.key_id)
         record = exchange.record
-        record.key, record.region = key, authorization.region
-        caller = Caller(key=key, region=authorization.region, request_id=record.request_id)
-        signed = _Signed(head, matched, authorization, key.secrets(arrived))
+        caller = await self._caller(authorization, record)
+        signed = _Signed(head, matched, authorization, caller.key.secrets(arrived))
         with self._bodies.place() as place:
             request, digest = await self._read(signed, exchange.receive, place)
             record.is_proven, record.interpreter_id, record.session_id = True, *_named(request)
             if isinstance(request, Invoke):
                 delivery = Delivery(arrived_at=exchange.arrived_at, body_digest=digest, retry_seconds=retry_seconds(head))
+                if is_wanted(head, request):
+                    await self._invoke_followed(caller, request, delivery, exchange)
+                    return None
                 return await self._invoke(caller, request, delivery, exchange)
             value = await _METHODS[type(request)](self._service, caller, request)
         if isinstance(value, Session):
@@ -161,6 +192,28 @@ class Application:
         elif isinstance(value, Interpreter):
             record.interpreter_id = value.id
         return encoding.response(matched.operation, value, Context(request_id=record.request_id, region=caller.region))
+
+    async def _caller(self, authorization: Authorization, record: RequestRecord) -> Caller:
+        """Who says to have signed; a secret of the key still has to prove it."""
+        key = await self._keys.find(authorization.key_id)
+        record.key, record.region = key, authorization.region
+        return Caller(key=key, region=authorization.region, request_id=record.request_id)
+
+    async def _transfer(self, head: Head, exchange: _Exchange) -> Response | None:
+        """A file as a stream, beside the API."""
+        file, record, arrived = file_in_session(head), exchange.record, now()
+        record.operation, record.headers = f"{head.method.title()}File", head.headers
+        authorization = read_authorization(head, arrived, payloads=(UNSIGNED,))
+        caller = await self._caller(authorization, record)
+        digest = prove_streamed(head, authorization, secrets=caller.key.secrets(arrived))
+        record.is_proven, record.interpreter_id, record.session_id = True, file.interpreter_id, file.session_id
+        if head.method == "GET":
+            async with exchange.streamed() as answer:
+                await send_file(self._transfers, caller, file, answer)
+            return None
+        declared = head.headers.get("content-length")
+        upload = Upload(file=file, receive=exchange.receive, declared_length=declared, digest=digest)
+        return await receive_file(self._transfers, caller, upload)
 
     async def _read(self, signed: _Signed, receive: Receive, place: Place) -> tuple[OperationRequest, str]:
         """The proven request and its body's digest; the body itself is let go of."""
@@ -175,6 +228,14 @@ class Application:
         exchange.record.is_error = result.is_error
         body = await _off_loop_if(tool_results.size(result) > LARGE_BYTES, lambda: eventstream.result_event(result))
         return Response(200, encoding.stream_headers(request.session_id, result, exchange.record.request_id), body)
+
+    async def _invoke_followed(self, caller: Caller, request: Invoke, delivery: Delivery, exchange: _Exchange) -> None:
+        """As `_invoke`, with an event for each piece of output before the event of the whole result."""
+        exchange.record.tool = request.tool
+        follower = OutputFollower()
+        work = self._service.invoke(caller, request, dataclasses.replace(delivery, follower=follower))
+        async with exchange.streamed() as answer:
+            await send_followed(work, follower, answer, exchange.record)
 
 
 def retry_seconds(head: Head) -> float:

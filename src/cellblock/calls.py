@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Literal, Protocol, TypeVar
@@ -146,6 +148,29 @@ class WriteFiles(Call[FilesWritten]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WriteStream(Call[FilesWritten]):
+    """Write one file as its pieces come. `size` is None when only the last piece tells; what `pieces` raises cancels the call."""
+
+    path: str
+    size: int | None
+    pieces: AsyncIterator[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class FileStreamed:
+    """All of a file has left the cell."""
+
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReadStream(Call[FileStreamed]):
+    """Open one file to be read in pieces."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FileRead:
     """One file of a batch; `data` is None when `error` says why it could not be read."""
 
@@ -210,8 +235,35 @@ class RemoveFiles(Call[FilesRemoved]):
     paths: tuple[str, ...]
 
 
-Request = RunCode | RunCommand | StartTask | GetTask | StopTask | WriteFiles | ReadFiles | ListFiles | RemoveFiles
-Reply = Run | TaskStarted | TaskState | TaskStopped | FilesWritten | FilesRead | Listing | FilesRemoved
+Request = (
+    RunCode | RunCommand | StartTask | GetTask | StopTask | WriteFiles | WriteStream | ReadStream | ReadFiles | ListFiles | RemoveFiles
+)
+Reply = Run | TaskStarted | TaskState | TaskStopped | FilesWritten | FileStreamed | FilesRead | Listing | FilesRemoved
+
+
+class Follower(Protocol):
+    """Who reads what a run prints while it runs, in the run's own buffers."""
+
+    def begin(self, stdout: bytearray, stderr: bytearray) -> None:
+        """The run's buffers, which only grow."""
+        ...
+
+    def more(self) -> None:
+        """They have grown."""
+        ...
+
+
+class Download(Protocol):
+    """A file that leaves a cell as fast as it is read."""
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+        ...
+
+    def pieces(self) -> AsyncGenerator[bytes, None]:
+        """All of it, once. Raises ToolFailed when it became shorter meanwhile, and CellEnded."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,7 +314,15 @@ class Grants:
 NO_GRANTS = Grants()
 
 
-class Cell(Protocol):
+class Callee(Protocol):
+    """What the tools need of a cell."""
+
+    async def call(self, request: Call[ReplyT]) -> ReplyT:
+        """Do one call. Raises ToolFailed or CellEnded; when cancelled, interrupts the run and waits a bounded time for its end."""
+        ...
+
+
+class Cell(Callee, Protocol):
     """A sandbox with one session's processes and files."""
 
     @property
@@ -270,8 +330,12 @@ class Cell(Protocol):
         """Unique on its node."""
         ...
 
-    async def call(self, request: Call[ReplyT]) -> ReplyT:
-        """Do one call. Raises ToolFailed or CellEnded; when cancelled, interrupts the run and waits a bounded time for its end."""
+    async def follow(self, request: Call[ReplyT], follower: Follower) -> ReplyT:
+        """As `call`, while somebody reads what is printed."""
+        ...
+
+    def download(self, path: str) -> AbstractAsyncContextManager[Download]:
+        """An open file of the workspace. Raises ToolFailed and CellEnded."""
         ...
 
     def usage(self) -> CellUsage | None:

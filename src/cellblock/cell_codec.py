@@ -15,12 +15,14 @@ from cellblock.calls import (
     FilesRead,
     FilesRemoved,
     FilesWritten,
+    Follower,
     GetTask,
     Image,
     ListFiles,
     Listing,
     Outcome,
     ReadFiles,
+    ReadStream,
     RemoveFiles,
     Reply,
     Run,
@@ -32,6 +34,7 @@ from cellblock.calls import (
     TaskState,
     TaskStopped,
     WriteFiles,
+    WriteStream,
 )
 from cellblock.results import TaskStatus
 from cellblock_cell.link import Frame, Kind, LinkError, Meta, pieces
@@ -59,6 +62,13 @@ class Collected:
     entries: list[Entry] = field(default_factory=list)
     total_bytes: int = 0
     names_length: int = 0
+    follower: Follower | None = None
+
+    def followed_by(self, follower: Follower) -> Collected:
+        """Tell somebody about output while it comes."""
+        follower.begin(self.stdout, self.stderr)
+        self.follower = follower
+        return self
 
     def add(self, frame: Frame) -> None:
         """Take one DATA frame; raises LinkError when it is not what this call may bring."""
@@ -68,6 +78,8 @@ class Collected:
         meta = frame.meta
         if "stream" in meta:
             (self.stdout if _choice(meta, "stream", ("stdout", "stderr")) == "stdout" else self.stderr).extend(frame.body)
+            if self.follower is not None:
+                self.follower.more()
         elif "image" in meta:
             kind = _choice(meta, "mimeType", _MIME_TYPES)
             self.images.setdefault(_integer(meta, "image", limit=_IMAGES_LIMIT), (kind, bytearray()))[1].extend(frame.body)
@@ -120,6 +132,8 @@ _ENCODERS: dict[type, Callable[[Any], tuple[str, dict[str, Any]]]] = {
     GetTask: lambda c: ("get_task", {"task_id": c.task_id}),
     StopTask: lambda c: ("stop_task", {"task_id": c.task_id}),
     WriteFiles: lambda c: ("write_files", {"files": [{"path": f.path, "size": len(f.data)} for f in c.files]}),
+    WriteStream: lambda c: ("write_files", {"files": [{"path": c.path, "size": -1 if c.size is None else c.size}]}),
+    ReadStream: lambda c: ("read_stream", {"path": c.path}),
     ReadFiles: lambda c: ("read_files", {"paths": list(c.paths), "limit_bytes": c.limit_bytes}),
     ListFiles: lambda c: ("list_files", {"path": c.path}),
     RemoveFiles: lambda c: ("remove_files", {"paths": list(c.paths)}),
@@ -181,6 +195,7 @@ _DECODERS: dict[type, Callable[[Any, Meta, Collected], Reply]] = {
     GetTask: _task_state,
     StopTask: lambda c, m, d: TaskStopped(m.get("stopped") is True, _status(m)),
     WriteFiles: lambda c, m, d: FilesWritten(_integer(m, "count")),
+    WriteStream: lambda c, m, d: FilesWritten(_integer(m, "count")),
     ReadFiles: _files_read,
     ListFiles: lambda c, m, d: Listing(tuple(d.entries)),
     RemoveFiles: _removed,

@@ -6,14 +6,16 @@ import asyncio
 import contextlib
 import itertools
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
 from cellblock import cell_codec
-from cellblock.calls import Call, Reply, ReplyT, ToolFailed
+from cellblock.calls import Call, FileStreamed, Follower, ReadStream, Reply, ReplyT, ToolFailed, WriteStream
+from cellblock.cell_download import Incoming
 from cellblock.errors import CellDied, CellEnded, HostIsFull, host_failed
-from cellblock_cell.link import Decoder, Frame, Kind, LinkError, encode
+from cellblock_cell.link import Decoder, Frame, Kind, LinkError, encode, pieces
 
 _CANCEL_SECONDS = 5  # the agent's own grace before it kills is 2
 
@@ -21,7 +23,7 @@ _CANCEL_SECONDS = 5  # the agent's own grace before it kills is 2
 @dataclass(slots=True)
 class _Pending:
     call: Call[Any]
-    collected: cell_codec.Collected
+    collected: cell_codec.Collected | Incoming
     answer: asyncio.Future[Reply]
 
 
@@ -57,13 +59,32 @@ class CellLink(asyncio.Protocol):
 
     async def call(self, call: Call[ReplyT]) -> ReplyT:
         """Do one call; raises ToolFailed, CellEnded. Cancelling interrupts the run and waits a bounded time for its end."""
-        if self._lost_reason is not None:
-            raise CellEnded(self._lost_reason)
-        number = next(self._numbers)
-        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._pending[number] = _Pending(call, cell_codec.expect(call), answer)
+        return await self._call(call, cell_codec.expect(call))
+
+    async def follow(self, call: Call[ReplyT], follower: Follower) -> ReplyT:
+        """As `call`, while somebody reads what is printed."""
+        return await self._call(call, cell_codec.expect(call).followed_by(follower))
+
+    @asynccontextmanager
+    async def download(self, call: ReadStream) -> AsyncIterator[Incoming]:
+        """An open file; leaving the block closes it. Raises ToolFailed, CellEnded."""
+        number, answer = self._next_call()
+        incoming = Incoming(answer, lambda count: self._write(Frame(Kind.DATA, number, {"more": count})))
+        answer.add_done_callback(_look_at)  # whoever leaves early does not wait for it
+        self._pending[number] = _Pending(call, incoming, answer)
         try:
-            await self._send(number, call)
+            self._write(Frame(Kind.CALL, number, cell_codec.call_meta(call)))
+            await incoming.begin()
+            yield incoming
+        finally:
+            await self._cancel(number, answer)
+            self._pending.pop(number, None)
+
+    async def _call(self, call: Call[ReplyT], collected: cell_codec.Collected) -> ReplyT:
+        number, answer = self._next_call()
+        self._pending[number] = _Pending(call, collected, answer)
+        try:
+            await self._send(number, call, answer)
             return cast(ReplyT, await asyncio.shield(answer))
         except asyncio.CancelledError:
             await self._cancel(number, answer)
@@ -71,12 +92,17 @@ class CellLink(asyncio.Protocol):
         finally:
             self._pending.pop(number, None)
 
+    def _next_call(self) -> tuple[int, asyncio.Future[Reply]]:
+        if self._lost_reason is not None:
+            raise CellEnded(self._lost_reason)
+        return next(self._numbers), asyncio.get_running_loop().create_future()
+
     def close(self) -> None:
         """Close the descriptor; the agent sees the end and exits."""
         if self._transport is not None:
             self._transport.abort()
 
-    async def _send(self, number: int, call: Call[Any]) -> None:
+    async def _send(self, number: int, call: Call[Any], answer: asyncio.Future[Reply]) -> None:
         try:
             first = Frame(Kind.CALL, number, cell_codec.call_meta(call))
             frames = cell_codec.uploads(call, number)
@@ -86,6 +112,25 @@ class CellLink(asyncio.Protocol):
                 self._write(frame)
         except LinkError as error:
             raise ToolFailed("too_large", f"the request does not fit the link: {error}") from error
+        if isinstance(call, WriteStream):
+            await self._send_stream(number, call, answer)
+
+    async def _send_stream(self, number: int, call: WriteStream, answer: asyncio.Future[Reply]) -> None:
+        """The pieces as fast as the agent takes them, until it has refused the file; when they end too early, nothing is kept."""
+        is_complete = False
+        try:
+            async for data in call.pieces:
+                for piece in pieces(data):
+                    self._write(Frame(Kind.DATA, number, {"file": 0}, piece))
+                await self._may_write.wait()
+                if answer.done():
+                    break
+            is_complete = True
+        finally:
+            if not is_complete:
+                answer.add_done_callback(_look_at)
+                await self._cancel(number, answer)
+        self._write(Frame(Kind.END, number))
 
     async def _cancel(self, number: int, answer: asyncio.Future[Reply]) -> None:
         if answer.done() or self._lost_reason is not None:
@@ -146,6 +191,8 @@ class CellLink(asyncio.Protocol):
             return
         if failed := cell_codec.failure(frame.meta):
             pending.answer.set_exception(ToolFailed(*failed))
+        elif isinstance(pending.collected, Incoming):
+            pending.answer.set_result(FileStreamed(pending.collected.size))
         else:
             pending.answer.set_result(cell_codec.reply(pending.call, frame.meta, pending.collected))
 
@@ -163,7 +210,7 @@ class CellLink(asyncio.Protocol):
         self._on_lost(reason)
 
 
-def _look_at(future: asyncio.Future[None]) -> None:
+def _look_at(future: asyncio.Future[Any]) -> None:
     """An exception that somebody has looked at is not logged when nobody else does."""
     if not future.cancelled():
         future.exception()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -57,30 +57,30 @@ class Bodies:
 
     async def read(self, receive: Receive, place: Place, *, declared_length: str | None, limit_bytes: int) -> bytes:
         """The body. Raises BodyTooLarge, ValidationFailed, ClientGone."""
-        length = _length(declared_length)
+        length = 0 if declared_length is None else length_of(declared_length)
         if length > limit_bytes:
             raise BodyTooLarge(limit_bytes)
-        pieces: list[bytes] = []
+        parts: list[bytes] = []
         size = 0
-        async for piece in _pieces(receive):
+        async for piece in pieces(receive):
             size += len(piece)
             if size > limit_bytes:
                 raise BodyTooLarge(limit_bytes)
-            pieces.append(piece)
+            parts.append(piece)
             if max(size, length) > LARGE_BYTES:
                 await place.take()
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def _length(declared: str | None) -> int:
-    if declared is None:
-        return 0
+def length_of(declared: str) -> int:
+    """The Content-Length header's number. Raises ValidationFailed."""
     if not declared.isdecimal() or len(declared) > 18:
         raise ValidationFailed("the Content-Length header is not a number", reason="CannotParse")
     return int(declared)
 
 
-async def _pieces(receive: Receive) -> AsyncIterator[bytes]:
+async def pieces(receive: Receive) -> AsyncGenerator[bytes, None]:
+    """The body as it comes. Raises ClientGone, and ValidationFailed for a client that is too slow."""
     loop, patience_seconds = asyncio.get_running_loop(), READ_SECONDS
     while True:
         asked_at = loop.time()  # the wait for a place is not the client's

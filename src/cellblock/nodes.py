@@ -10,10 +10,23 @@ import itertools
 import os
 import secrets
 import signal
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import cast
 
-from cellblock.calls import NO_GRANTS, Call, Cell, CellLimits, CellUsage, Grants, NodeState, ReplyT, Run
+from cellblock.calls import (
+    NO_GRANTS,
+    Call,
+    Cell,
+    CellLimits,
+    CellUsage,
+    Download,
+    Follower,
+    Grants,
+    NodeState,
+    ReadStream,
+    ReplyT,
+    Run,
+)
 from cellblock.cell_link import CellLink
 from cellblock.errors import CellEnded, HostNotReady, host_failed
 from cellblock.granting import Prepared, prepared
@@ -125,10 +138,15 @@ class LocalCell:
 
     async def call(self, request: Call[ReplyT]) -> ReplyT:
         """See `Cell.call`."""
-        if self._closing is not None or self._parts.link is None:
-            raise CellEnded(self._ended.result() if self._ended.done() else "it was closed")
-        reply = await self._parts.link.call(request)
-        return cast("ReplyT", self._explained(reply)) if isinstance(reply, Run) else reply
+        return self._explained(await self._open_link().call(request))
+
+    async def follow(self, request: Call[ReplyT], follower: Follower) -> ReplyT:
+        """See `Cell.follow`."""
+        return self._explained(await self._open_link().follow(request, follower))
+
+    def download(self, path: str) -> AbstractAsyncContextManager[Download]:
+        """See `Cell.download`."""
+        return self._open_link().download(ReadStream(path))
 
     def usage(self) -> CellUsage | None:
         """See `Cell.usage`."""
@@ -147,17 +165,22 @@ class LocalCell:
         """See `Cell.wait_ended`."""
         return await asyncio.shield(self._ended)
 
-    def _explained(self, run: Run) -> Run:
+    def _open_link(self) -> CellLink:
+        if self._closing is not None or self._parts.link is None:
+            raise CellEnded(self._ended.result() if self._ended.done() else "it was closed")
+        return self._parts.link
+
+    def _explained(self, reply: ReplyT) -> ReplyT:
         """Say that memory was the reason when a process was killed for it since the last run; the agent cannot know."""
-        if self._closing is not None:
-            return run  # its group may be gone
+        if not isinstance(reply, Run) or self._closing is not None:
+            return reply  # when it is closing, its group may be gone
         kills = self._parts.group.out_of_memory_kills()
         if kills <= self._known_kills:
-            return run
+            return reply
         self._known_kills = kills
         limit = f"The session reached its memory limit of {self._limits.memory_bytes // 1024**2} MB"
         reason = limit if self._parts.group.was_at_limit() else "The machine ran out of memory, within the session's limit,"
-        return dataclasses.replace(run, note=f"{reason} and its largest process was killed. {run.note}".rstrip())
+        return dataclasses.replace(reply, note=f"{reason} and its largest process was killed. {reply.note}".rstrip())
 
     async def _end(self, reason: str) -> None:
         if self._closing is None:

@@ -151,6 +151,15 @@ class Invoke:
     trace_parent: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileInSession:
+    """A file of a session, sent or fetched as a stream beside the API. The path is checked in the cell."""
+
+    interpreter_id: str
+    session_id: str
+    path: str
+
+
 OperationRequest = (
     CreateInterpreter
     | GetInterpreter

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from cellblock import tool_results, tools
 from cellblock.access import require
+from cellblock.calls import Cell, Follower
 from cellblock.clock import Clock
 from cellblock.errors import FieldProblem, Internal, SessionNotActive, ValidationFailed
+from cellblock.following import FollowedCell
 from cellblock.grants import Grantor
 from cellblock.interpreter_limits import kept_limits, limits_of
 from cellblock.model import (
@@ -34,6 +37,7 @@ from cellblock.repeats import CallInterrupted, CallKey, Repeats
 from cellblock.requests import (
     CreateInterpreter,
     DeleteInterpreter,
+    FileInSession,
     GetInterpreter,
     GetSession,
     Invoke,
@@ -76,6 +80,7 @@ class Delivery:
     arrived_at: float
     body_digest: str
     retry_seconds: float
+    follower: Follower | None = None  # reads what the run prints while it runs
 
 
 class Service:
@@ -181,20 +186,35 @@ class Service:
         except CallInterrupted:
             return tool_results.failure(INTERRUPTED)
 
+    @asynccontextmanager
+    async def use_session(self, caller: Caller, request: FileInSession) -> AsyncIterator[Cell]:
+        """The session's cell for one transfer, for whoever may invoke tools there. Raises CellblockError."""
+        _require_on(caller, "InvokeCodeInterpreter", request.interpreter_id)
+        session = self._find(caller, request)
+        if session is None:
+            raise await self._why_not_live(caller, request)
+        async with self._live.use(session) as cell:
+            yield cell
+
     async def _run(self, caller: Caller, request: Invoke, delivery: Delivery) -> ToolResult:
-        session = self._live.find(request.session_id)
-        if session is None or not _is_named(session.record, caller, request):
+        session = self._find(caller, request)
+        if session is None:
             raise await self._why_not_live(caller, request)
         seconds = self._run_seconds(session, delivery)
         async with self._live.use(session) as cell:
             try:
                 async with asyncio.timeout(self._answer_seconds(delivery)):
                     limits = tools.limits(self._settings, seconds=seconds)
-                    return await tools.use(request.tool, request.arguments, cell=cell, limits=limits)
+                    callee = cell if delivery.follower is None else FollowedCell(cell, delivery.follower)
+                    return await tools.use(request.tool, request.arguments, cell=callee, limits=limits)
             except TimeoutError:
                 return tool_results.timed_out(seconds, NO_ANSWER_NOTE)
 
-    async def _why_not_live(self, caller: Caller, request: Invoke) -> Exception:
+    def _find(self, caller: Caller, request: Invoke | FileInSession) -> LiveSession | None:
+        session = self._live.find(request.session_id)
+        return session if session is not None and _is_named(session.record, caller, request) else None
+
+    async def _why_not_live(self, caller: Caller, request: Invoke | FileInSession) -> Exception:
         """Raises SessionNotFound for a session that never was; else the error for one that is over or not yet there."""
         session = await self._store.get_session(_session_key(caller, request))
         if session.state == "TERMINATED":
@@ -257,11 +277,11 @@ def _any_interpreter(caller: Caller) -> str:
     return interpreter_arn("*", region=caller.region, account=caller.account)
 
 
-def _session_key(caller: Caller, request: StopSession | GetSession | Invoke) -> SessionKey:
+def _session_key(caller: Caller, request: StopSession | GetSession | Invoke | FileInSession) -> SessionKey:
     return SessionKey(account=caller.account, interpreter_id=request.interpreter_id, session_id=request.session_id)
 
 
-def _is_named(session: Session, caller: Caller, request: Invoke) -> bool:
+def _is_named(session: Session, caller: Caller, request: Invoke | FileInSession) -> bool:
     return session.account == caller.account and session.interpreter_id == request.interpreter_id
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from cellblock import tool_results
 from cellblock.calls import (
-    Cell,
+    Callee,
     FileToWrite,
     GetTask,
     ListFiles,
@@ -53,7 +53,7 @@ def limits(settings: Settings, *, seconds: float) -> ToolLimits:
     )
 
 
-async def use(tool: ToolName, arguments: ToolArguments, *, cell: Cell, limits: ToolLimits) -> ToolResult:
+async def use(tool: ToolName, arguments: ToolArguments, *, cell: Callee, limits: ToolLimits) -> ToolResult:
     """One call of a tool. Raises ValidationFailed for the caller's mistakes; what fails in the cell is a result."""
     try:
         return await _TOOLS[tool](cell, arguments, limits)
@@ -61,7 +61,7 @@ async def use(tool: ToolName, arguments: ToolArguments, *, cell: Cell, limits: T
         return tool_results.failure(error.message)
 
 
-async def _execute_code(cell: Cell, arguments: ToolArguments, limits: ToolLimits) -> ToolResult:
+async def _execute_code(cell: Callee, arguments: ToolArguments, limits: ToolLimits) -> ToolResult:
     if arguments.code is None or arguments.language is None:
         missing = [name for name in ("code", "language") if getattr(arguments, name) is None]
         raise _invalid("code and language fields are required in argument.", *missing)
@@ -93,14 +93,14 @@ def _runtime(language: str, runtime: str | None) -> str:
     return runtime or entry.runtimes[0]
 
 
-async def _execute_command(cell: Cell, arguments: ToolArguments, limits: ToolLimits) -> ToolResult:
+async def _execute_command(cell: Callee, arguments: ToolArguments, limits: ToolLimits) -> ToolResult:
     command = _command(arguments, limits)
     run = await cell.call(RunCommand(command=command, timeout_seconds=limits.seconds, output_bytes=limits.output_bytes))
     size = len(run.stdout) + len(run.stderr)
     return await _shaped(size, lambda: tool_results.of_run(run, limit_seconds=limits.seconds))
 
 
-async def _start_command_execution(cell: Cell, arguments: ToolArguments, limits: ToolLimits) -> ToolResult:
+async def _start_command_execution(cell: Callee, arguments: ToolArguments, limits: ToolLimits) -> ToolResult:
     started = await cell.call(StartTask(command=_command(arguments, limits), output_bytes=limits.output_bytes))
     return tool_results.of_started_task(started.task_id)
 
@@ -116,12 +116,12 @@ def _command(arguments: ToolArguments, limits: ToolLimits) -> str:
     return arguments.command
 
 
-async def _get_task(cell: Cell, arguments: ToolArguments, _: ToolLimits) -> ToolResult:
+async def _get_task(cell: Callee, arguments: ToolArguments, _: ToolLimits) -> ToolResult:
     task = await cell.call(GetTask(_task_id(arguments)))
     return await _shaped(len(task.stdout) + len(task.stderr), lambda: tool_results.of_task(task))
 
 
-async def _stop_task(cell: Cell, arguments: ToolArguments, _: ToolLimits) -> ToolResult:
+async def _stop_task(cell: Callee, arguments: ToolArguments, _: ToolLimits) -> ToolResult:
     task_id = _task_id(arguments)
     stopped = await cell.call(StopTask(task_id))
     if not stopped.stopped:
@@ -135,7 +135,7 @@ def _task_id(arguments: ToolArguments) -> str:
     return arguments.task_id
 
 
-async def _write_files(cell: Cell, arguments: ToolArguments, limits: ToolLimits) -> ToolResult:
+async def _write_files(cell: Callee, arguments: ToolArguments, limits: ToolLimits) -> ToolResult:
     if not arguments.content:
         raise _required("content")
     _check_paths("content", (file.path for file in arguments.content))
@@ -157,14 +157,14 @@ def _data(index: int, file: InputFile) -> bytes:
     raise _invalid(f"content[{index}] needs exactly one of text and blob", f"content[{index}]")
 
 
-async def _read_files(cell: Cell, arguments: ToolArguments, limits: ToolLimits) -> ToolResult:
+async def _read_files(cell: Callee, arguments: ToolArguments, limits: ToolLimits) -> ToolResult:
     paths = _paths(arguments)
     read = await cell.call(ReadFiles(paths=paths, limit_bytes=limits.read_bytes))
     size = sum(len(file.data or b"") for file in read.files)
     return await _shaped(size, lambda: tool_results.of_files(read.files, limit_bytes=limits.read_bytes))
 
 
-async def _list_files(cell: Cell, arguments: ToolArguments, _: ToolLimits) -> ToolResult:
+async def _list_files(cell: Callee, arguments: ToolArguments, _: ToolLimits) -> ToolResult:
     directory = arguments.directory_path or arguments.path or ""
     _check_paths("directoryPath", (directory,))
     listing = await cell.call(ListFiles(directory))
@@ -172,7 +172,7 @@ async def _list_files(cell: Cell, arguments: ToolArguments, _: ToolLimits) -> To
     return await _shaped(size, lambda: tool_results.of_listing(directory, listing))
 
 
-async def _remove_files(cell: Cell, arguments: ToolArguments, _: ToolLimits) -> ToolResult:
+async def _remove_files(cell: Callee, arguments: ToolArguments, _: ToolLimits) -> ToolResult:
     return tool_results.of_removal(await cell.call(RemoveFiles(_paths(arguments))))
 
 
@@ -210,7 +210,7 @@ def _invalid(message: str, *members: str) -> ValidationFailed:
     return ValidationFailed(message, fields=tuple(FieldProblem(f"arguments.{member}", message) for member in members))
 
 
-_TOOLS: dict[ToolName, Callable[[Cell, ToolArguments, ToolLimits], Awaitable[ToolResult]]] = {
+_TOOLS: dict[ToolName, Callable[[Callee, ToolArguments, ToolLimits], Awaitable[ToolResult]]] = {
     "executeCode": _execute_code,
     "executeCommand": _execute_command,
     "startCommandExecution": _start_command_execution,

@@ -12,6 +12,7 @@ from cellblock_cell.children import Children
 from cellblock_cell.code_runs import CodeRuns
 from cellblock_cell.commands import Commands
 from cellblock_cell.config import AgentConfig
+from cellblock_cell.downloads import Download
 from cellblock_cell.files import Answer, list_files, read_files, remove_files
 from cellblock_cell.languages import PYTHON, launches
 from cellblock_cell.link import VERSION, Frame, Kind, Meta
@@ -52,7 +53,7 @@ class _Agent:
         self._runs = {key: CodeRuns(self._bench, launch) for key, launch in launches(config).items()}
         self._commands = Commands(self._bench)
         self._tasks = Tasks(self._bench)
-        self._uploads: dict[int, Upload] = {}
+        self._transfers: dict[int, Upload | Download] = {}
         self._tools: dict[str, Callable[[Call], Meta | None]] = {
             "run_code": self._run_code,
             "run_command": self._commands.submit,
@@ -60,6 +61,7 @@ class _Agent:
             "get_task": lambda call: self._link.answer(self._tasks.get(call)),
             "stop_task": self._tasks.stop,
             "write_files": self._begin_upload,
+            "read_stream": self._begin_download,
             "read_files": lambda call: self._answer(call, read_files(self._workspace, call)),
             "list_files": lambda call: self._answer(call, list_files(self._workspace, call)),
             "remove_files": lambda call: self._answer(call, remove_files(self._workspace, call)),
@@ -80,10 +82,10 @@ class _Agent:
     def _received(self, frame: Frame) -> None:
         if frame.kind is Kind.CALL:
             self._begin(Call.from_frame(frame))
-        elif frame.kind is Kind.DATA and frame.call in self._uploads:
-            self._uploads[frame.call].feed(frame)
-        elif frame.kind is Kind.END and frame.call in self._uploads:
-            self._finish(frame.call, self._uploads.pop(frame.call).finish)
+        elif frame.kind is Kind.DATA and frame.call in self._transfers:
+            self._finish(frame.call, lambda: self._transfers[frame.call].feed(frame))
+        elif frame.kind is Kind.END and frame.call in self._transfers:
+            self._finish(frame.call, self._transfers[frame.call].finish)
         elif frame.kind is Kind.CANCEL:
             self._cancel(frame.call)
 
@@ -98,12 +100,13 @@ class _Agent:
         except ToolError as error:
             meta = error.meta
         if meta is not None:
+            self._transfers.pop(number, None)
             self._link.send(Frame(Kind.RESULT, number, meta))
 
     def _cancel(self, number: int) -> None:
-        if number in self._uploads:
-            self._uploads.pop(number).abort()
-            self._link.send(Frame(Kind.RESULT, number, ToolError("canceled", "the upload was canceled").meta))
+        if number in self._transfers:
+            self._transfers.pop(number).abort()
+            self._link.send(Frame(Kind.RESULT, number, ToolError("canceled", "the transfer was canceled").meta))
         elif not self._commands.cancel(number):
             any(runs.cancel(number) for runs in self._runs.values())
 
@@ -114,7 +117,10 @@ class _Agent:
         runs.submit(call)
 
     def _begin_upload(self, call: Call) -> None:
-        self._uploads[call.number] = Upload(self._workspace, call)
+        self._transfers[call.number] = Upload(self._workspace, call)
+
+    def _begin_download(self, call: Call) -> None:
+        self._transfers[call.number] = Download(self._workspace, self._link, call)
 
     def _answer(self, call: Call, answer: Answer) -> None:
         self._link.answer(_with_result(call.number, answer))

@@ -44,7 +44,7 @@ class _Unreadable(ToolError):
 
 
 def _read(workspace: Workspace, number: int, index: int, path: str, limit: int) -> Generator[Frame | None, None, int]:
-    descriptor = _open_regular(workspace, path)
+    descriptor = open_regular(workspace, path)
     try:
         size = os.fstat(descriptor).st_size
         if size > limit:
@@ -60,7 +60,7 @@ def _read(workspace: Workspace, number: int, index: int, path: str, limit: int) 
         os.close(descriptor)
 
 
-def _open_regular(workspace: Workspace, path: str) -> int:
+def open_regular(workspace: Workspace, path: str) -> int:
     """Open a file only after a look at what it is: to open a FIFO or a device has effects."""
     relative = workspace.relative(path)
     try:

@@ -10,11 +10,13 @@ import posixpath
 import stat
 import uuid
 from dataclasses import dataclass
+from typing import NoReturn
 
 from cellblock_cell.call import Call, ToolError
 from cellblock_cell.link import Frame, Meta
 from cellblock_cell.paths import Workspace, explain, leads_out
 
+UNKNOWN_SIZE = -1  # of a file whose end is where the data ends
 FILE_MODE, DIRECTORY_MODE = 0o644, 0o755
 _RENAME_NOREPLACE, _RENAME_EXCHANGE = 1, 2
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM)  # a tmpfs is memory
@@ -35,7 +37,7 @@ class _Draft:
 
 
 class Upload:
-    """One write_files call, from its CALL frame to its END; the owner calls `abort` when that does not come."""
+    """One write_files call, from its CALL frame to its END. Once it has raised ToolError there is no trace of it."""
 
     def __init__(self, workspace: Workspace, call: Call) -> None:
         self._workspace = workspace
@@ -43,7 +45,6 @@ class Upload:
         self._made: list[str] = []  # directories, relative to the workspace, parents first
         self._open_draft: _Draft | None = None
         self._descriptor = -1
-        self._error: ToolError | None = None
         path = ""
         try:
             for path, size in call.files("files"):
@@ -52,13 +53,10 @@ class Upload:
             self._fail(error, path)
 
     def feed(self, frame: Frame) -> None:
-        """A piece of a file; after a failure the rest of the upload is taken and forgotten."""
-        if self._error is not None:
-            return
+        """A piece of a file. Raises ToolError."""
         index = frame.meta.get("file")
         if not isinstance(index, int) or not 0 <= index < len(self._drafts):
             self._fail(ToolError("bad_call", "data for a file that is not in the batch"), "")
-            return
         draft = self._drafts[index]
         data = memoryview(frame.body)
         try:
@@ -73,12 +71,9 @@ class Upload:
     def finish(self) -> Meta:
         """Put the files in place. Raises ToolError, and then everything is as before."""
         for draft in self._drafts:
-            if self._error is None and draft.written != draft.size:
+            if draft.size not in (UNKNOWN_SIZE, draft.written):
                 self._fail(ToolError("bad_call", f"{draft.path}: {draft.written} bytes came, {draft.size} were announced"), draft.path)
-        if self._error is None:
-            self._commit()
-        if self._error is not None:
-            raise self._error
+        self._commit()
         return {"count": len(self._drafts)}
 
     def abort(self) -> None:
@@ -91,16 +86,15 @@ class Upload:
                 os.rmdir(place.name, dir_fd=place.directory)
         self._made = []
 
-    def _fail(self, error: ToolError | OSError, path: str) -> None:
+    def _fail(self, error: ToolError | OSError, path: str) -> NoReturn:
         self.abort()
         if isinstance(error, ToolError):
-            self._error = error
-        elif error.errno in _FULL:
-            self._error = ToolError("disk_full", f"{path}: the session's disk is full; nothing was written")
-        elif error.errno in (errno.ENOTDIR, errno.EEXIST):
-            self._error = ToolError("bad_path", f"{path}: a part of the path is not a directory")
-        else:
-            self._error = ToolError("bad_path" if leads_out(error) else "io", explain(path, error))
+            raise error
+        if error.errno in _FULL:
+            raise ToolError("disk_full", f"{path}: the session's disk is full; nothing was written") from error
+        if error.errno in (errno.ENOTDIR, errno.EEXIST):
+            raise ToolError("bad_path", f"{path}: a part of the path is not a directory") from error
+        raise ToolError("bad_path" if leads_out(error) else "io", explain(path, error)) from error
 
     def _add(self, path: str, size: int) -> None:
         relative = self._workspace.relative(path)
@@ -156,7 +150,6 @@ class Upload:
                 with contextlib.suppress(OSError):
                     self._take_back(draft)
             self._fail(error, path)
-            return
         for draft in placed:
             if not draft.is_new:
                 self._remove_temporary(draft)  # what was replaced

@@ -28,6 +28,7 @@ class Reply:
     images: dict[int, tuple[str, bytes]] = field(default_factory=dict)
     files: dict[int, bytearray] = field(default_factory=dict)
     entries: list[dict[str, Any]] = field(default_factory=list)
+    pieces: bytearray = field(default_factory=bytearray)
 
     @property
     def stdout(self) -> bytes:
@@ -61,8 +62,10 @@ class Reply:
             self.images[meta["image"]] = (meta["mimeType"], before + bytes(frame.body))
         elif "file" in meta:
             self.files.setdefault(meta["file"], bytearray()).extend(frame.body)
-        else:
+        elif "entries" in meta:
             self.entries += meta["entries"]
+        else:
+            self.pieces += frame.body
 
 
 class AgentClient:
@@ -167,6 +170,10 @@ class AgentClient:
     def pending_output(self, number: int) -> bytes:
         """What a call that is under way has printed."""
         return self._replies[number].stdout
+
+    def pending_pieces(self, number: int) -> bytes:
+        """What has come of a stream that is under way."""
+        return bytes(self._replies[number].pieces)
 
     def file(self, path: str, limit_bytes: int = 16 << 20) -> Reply:
         """Read one file."""

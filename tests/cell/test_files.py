@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from cell.client import AgentClient, AgentTemplate
+from cellblock_cell.link import Frame, Kind, encode
 
 OUTSIDE_PATHS = ["../outside", "a/../../outside", "/etc/passwd", "/", "//etc/passwd", "..", "up/outside", "absolute/outside", "loop/x"]
 
@@ -341,3 +342,59 @@ def test_other_calls_go_on_while_a_large_tree_is_removed(agent: AgentClient) -> 
     first = agent.wait_for_any({number, ping})
     assert first == ping
     assert agent.wait(number).meta["removed"] == 1
+
+
+# streams
+
+
+def asked(agent: AgentClient, number: int, count: int) -> None:
+    agent.link.sendall(encode(Frame(Kind.DATA, number, {"more": count})))
+
+
+def test_file_leaves_in_the_pieces_that_are_asked_for(agent: AgentClient) -> None:
+    (agent.workspace / "a").write_bytes(b"0123456789")
+    number = agent.start("read_stream", path="a")
+    asked(agent, number, 4)
+    agent.call("ping")
+    assert agent.pending_pieces(number) == b"0123"
+    asked(agent, number, 100)
+    assert agent.wait(number).meta == {"size": 10}
+
+
+def test_stream_that_is_canceled_is_closed(agent: AgentClient) -> None:
+    (agent.workspace / "a").write_bytes(b"0123456789")
+    before = len(list(Path(f"/proc/{agent.pid}/fd").iterdir()))
+    number = agent.start("read_stream", path="a")
+    agent.cancel(number)
+    assert agent.wait(number).error == "canceled"
+    assert len(list(Path(f"/proc/{agent.pid}/fd").iterdir())) == before
+
+
+def test_stream_of_a_file_that_shrinks_fails(agent: AgentClient) -> None:
+    (agent.workspace / "a").write_bytes(b"0123456789")
+    number = agent.start("read_stream", path="a")
+    asked(agent, number, 4)
+    agent.call("ping")
+    (agent.workspace / "a").write_bytes(b"")
+    asked(agent, number, 100)
+    assert agent.wait(number).error == "io"
+
+
+@pytest.mark.parametrize(("path", "error"), [("none", "missing"), ("../a", "bad_path"), (".", "not_regular")])
+def test_stream_of_what_is_no_file_is_refused(agent: AgentClient, path: str, error: str) -> None:
+    assert agent.call("read_stream", path=path).error == error
+
+
+def test_upload_of_unknown_size_ends_where_its_data_ends(agent: AgentClient) -> None:
+    number = agent.start("write_files", files=[{"path": "a", "size": -1}])
+    agent.send_file_data(number, 0, b"01234")
+    agent.send_file_data(number, 0, b"56789")
+    agent.finish_upload(number)
+    assert agent.wait(number).meta == {"count": 1}
+    assert (agent.workspace / "a").read_bytes() == b"0123456789"
+
+
+def test_upload_that_cannot_be_kept_is_refused_before_its_end(agent: AgentClient) -> None:
+    (agent.workspace / "file").touch()
+    number = agent.start("write_files", files=[{"path": "file/below", "size": -1}])
+    assert agent.wait(number).error == "bad_path"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import re
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -20,6 +21,8 @@ from cellblock.wire.operations import SESSION_HEADER
 
 SERVICE = "bedrock-agentcore"
 CLOCK_TOLERANCE = timedelta(minutes=15)
+UNSIGNED = "UNSIGNED-PAYLOAD"  # as S3 has it: for a body that is not held in memory on either side
+PAYLOAD_HEADER = "x-amz-content-sha256"
 
 _SIGNING_KEYS_KEPT = 1024
 _AUTHORIZATION = re.compile(
@@ -46,31 +49,53 @@ class Authorization:
     signature: str
 
 
-def read_authorization(head: Head, now: datetime) -> Authorization:
-    """All that can be checked before the body is read: form, scope, clock, and that what is relied on is signed."""
+def read_authorization(head: Head, now: datetime, *, payloads: Container[str] = ()) -> Authorization:
+    """All that can be checked before the body is read: form, scope, clock, and that what is relied on is signed.
+
+    `payloads` is what may stand for the body's digest beside a digest.
+    """
     authorization = _parsed(head)
     _check_clock(authorization.timestamp, now)
     _check_signed_headers(head, authorization)
-    _check_payload_header(head)
+    if head.headers.get(PAYLOAD_HEADER) not in payloads:
+        _check_payload_header(head)
     return authorization
 
 
 def verify(head: Head, authorization: Authorization, *, secrets: tuple[str, ...], body_sha256: str) -> None:
     """Raises BadSignature unless the owner of one of the secrets signed exactly this request and body."""
-    declared = head.headers.get("x-amz-content-sha256") if "x-amz-content-sha256" in authorization.signed_headers else None
+    declared = _signed_payload(head, authorization)
     if declared is not None and not hmac.compare_digest(declared, body_sha256):
         raise BadSignature("the x-amz-content-sha256 header is not the SHA-256 of the body that arrived")
+    _check_signature(head, authorization, secrets, body_sha256)
+
+
+def prove_streamed(head: Head, authorization: Authorization, *, secrets: tuple[str, ...]) -> str | None:
+    """Prove a request whose body is still to come: what the body's SHA-256 must be, None when the client left it unsigned."""
+    declared = _signed_payload(head, authorization)
+    if declared is None and head.method != "GET":
+        raise BadSignature(f"the {PAYLOAD_HEADER} header must be sent and signed: the body's SHA-256, or {UNSIGNED}")
+    digest = declared or body_digest(b"")
+    _check_signature(head, authorization, secrets, digest)
+    return None if digest == UNSIGNED else digest
+
+
+def body_digest(body: bytes) -> str:
+    """The SHA-256 of a body, as signatures have it."""
+    return sha256(body).hexdigest()
+
+
+def _signed_payload(head: Head, authorization: Authorization) -> str | None:
+    return head.headers.get(PAYLOAD_HEADER) if PAYLOAD_HEADER in authorization.signed_headers else None
+
+
+def _check_signature(head: Head, authorization: Authorization, secrets: tuple[str, ...], body_sha256: str) -> None:
     to_sign = _string_to_sign(head, authorization, body_sha256)
     if not any(hmac.compare_digest(_signature(authorization, secret, to_sign), authorization.signature) for secret in secrets):
         raise BadSignature(
             "the signature does not match this request: check the secret access key, and that nothing on the way changes the path, "
             "the signed headers (host among them) or the body"
         )
-
-
-def body_digest(body: bytes) -> str:
-    """The SHA-256 of a body, as signatures have it."""
-    return sha256(body).hexdigest()
 
 
 def _parsed(head: Head) -> Authorization:
@@ -122,7 +147,7 @@ def _check_signed_headers(head: Head, authorization: Authorization) -> None:
 
 
 def _check_payload_header(head: Head) -> None:
-    declared = head.headers.get("x-amz-content-sha256")
+    declared = head.headers.get(PAYLOAD_HEADER)
     if declared is not None and not _DIGEST.fullmatch(declared):
         raise BadSignature("x-amz-content-sha256 must be the body's SHA-256 in hexadecimal; unsigned and streamed bodies are not accepted")
 
