@@ -32,6 +32,33 @@ if {stay}:
 for child in children:
     os.kill(child, 9)
 """
+FILL_SOCKETS = """
+total, children = 0, []
+for child in range(6):
+    reader, writer = os.pipe()
+    children.append(os.fork())
+    if children[-1] == 0:
+        held, sent = [], 0
+        for _ in range({pairs}):
+            one, other = socket.socketpair()
+            one.setblocking(False)
+            held += [one, other]
+            try:
+                while True:
+                    sent += one.send(bytes(1 << 16))
+            except BlockingIOError:
+                pass
+        os.write(writer, str(sent).encode())
+        signal.pause()
+    os.close(writer)
+    total += int(os.read(reader, 100) or 0)
+print(total >> 20)
+if {stay}:
+    os.waitpid(-1, 0)
+for child in children:
+    os.kill(child, 9)
+"""
+HIDE = "libc.prctl(4, 0, 0, 0, 0); print(libc.prctl(3, 0, 0, 0, 0))"  # PR_SET_DUMPABLE, PR_GET_DUMPABLE
 FORK = """
 children = []
 try:
@@ -153,6 +180,20 @@ def test_processes_share_what_they_inherit(limited: Bench) -> None:
     with limited.cell(memory_bytes=512 * MIB) as cell:
         cell.probe("data = bytearray(b'x') * (150 << 20)")
         assert cell.probe(EAT_IN_SIX.format(megabytes=10, stay=False)) == "6"
+
+
+def test_what_waits_in_sockets_is_bounded_and_told(limited: Bench) -> None:
+    with limited.cell(memory_bytes=NO_BARRIER) as roomy, limited.cell(memory_bytes=256 * MIB) as tight:
+        assert int(roomy.probe(FILL_SOCKETS.format(pairs=480, stay=False))) > 60
+        run = tight.run(PRELUDE + FILL_SOCKETS.format(pairs=480, stay=True))
+        assert killed_for_memory(run, 256)
+        assert tight.probe("print('alive')") == "alive"
+
+
+def test_a_process_that_hides_from_its_own_user_is_measured_all_the_same(limited: Bench) -> None:
+    with limited.cell(memory_bytes=256 * MIB) as tight:
+        assert tight.probe(HIDE) == "0"
+        assert killed_for_memory(tight.run(EAT_AND_STAY), 256)
 
 
 def test_processes_are_bounded(limited: Bench) -> None:

@@ -23,6 +23,8 @@ SWEEP_SECONDS = 1.0  # between two looks at the cells when the host's memory sta
 _GROWTH_KB = 32 * 1024  # of the host's used memory, from which on the cells are looked at before that
 _REST = 4  # a look at the cells is followed by a pause of so many times its length
 _SPARED_BYTES = 16 * 1024 * 1024  # the death of a process that holds less would free nothing, and forbid `rm` in a full workspace
+_FREE_SOCKETS = 256  # of a cell; ordinary programs have fewer, and what waits in so many is less than _SOCKET_BYTES for each
+_SOCKET_BYTES = 416 * 1024  # of each socket more: what may wait in one at the usual net.core.wmem_max, whatever does
 _DEATH_MILLISECONDS = 1000
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
@@ -54,7 +56,7 @@ class SampledGroup:
         self._owner = owner
         self._limit = limits.memory_bytes
         self._kills = 0
-        self._last: list[_Glance] = []
+        self._last: tuple[list[_Glance], int] = ([], 0)
         self.first_pid = 0
         self.namespace = ""
 
@@ -67,9 +69,10 @@ class SampledGroup:
         return []
 
     def watch(self, first_pid: int) -> None:
-        """From here on the cell is looked at."""
+        """From here on the cell is looked at; a cell that cannot be is not opened."""
         self.first_pid = first_pid
-        self.namespace = _namespace(first_pid)
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has died, which its link tells
+            self.namespace = os.readlink(f"/proc/{first_pid}/ns/pid")
         self._owner.add(self)
 
     def out_of_memory_kills(self) -> int:
@@ -97,22 +100,25 @@ class SampledGroup:
     def check(self, pids: list[int]) -> None:
         """Kill the largest process of the user until the others are within the limit."""
         glances = [glance for pid in pids if pid != self.first_pid and (glance := _glance(pid)) is not None]
-        files = self._file_bytes()
-        if sum(glance.resident_bytes for glance in glances) + files <= self._limit or glances == self._last:
+        files, sockets = self._file_bytes(), self._socket_bytes()
+        if sum(glance.resident_bytes for glance in glances) + files + sockets <= self._limit or (glances, sockets) == self._last:
             return  # what processes share counts once for each of them here, so less is certain
         left = {glance.pid for glance in glances}
-        while self._exceeding(left, files):
-            files = self._file_bytes()
-        self._last = glances
+        while self._exceeding(left, files, sockets):
+            files, sockets = self._file_bytes(), self._socket_bytes()
+        self._last = glances, sockets
 
-    def _exceeding(self, pids: set[int], file_bytes: int) -> bool:
+    def _exceeding(self, pids: set[int], file_bytes: int, socket_bytes: int) -> bool:
         """Whether they were beyond the limit and one, which is taken out of `pids`, was killed for it."""
         memory = {pid: found for pid in pids if (found := _memory(pid)) is not None}
         shared = max(file_bytes, sum(found.shared_bytes for found in memory.values()))  # a mapped file of the cell is in both
-        if not memory or shared + sum(found.private_bytes for found in memory.values()) <= self._limit:
+        if not memory or shared + socket_bytes + sum(found.private_bytes for found in memory.values()) <= self._limit:
             return False
-        largest = max(memory, key=lambda pid: memory[pid].private_bytes + memory[pid].shared_bytes)
-        if memory[largest].private_bytes + memory[largest].shared_bytes < _SPARED_BYTES:
+        sizes = {pid: found.private_bytes + found.shared_bytes for pid, found in memory.items()}
+        if socket_bytes:
+            sizes = {pid: size + _descriptor_count(pid) * _SOCKET_BYTES for pid, size in sizes.items()}
+        largest = max(sizes, key=lambda pid: sizes[pid])
+        if sizes[largest] < _SPARED_BYTES:
             return False
         pids.discard(largest)
         self._kill(largest)
@@ -135,6 +141,13 @@ class SampledGroup:
             self._kills -= 1
         finally:
             os.close(pidfd)
+
+    def _socket_bytes(self) -> int:
+        """By the number of the cell's sockets alone: the kernel tells nobody what waits in them (proc_net(5), sockstat)."""
+        with contextlib.suppress(OSError, ValueError):
+            used = Path(f"/proc/{self.first_pid}/net/sockstat").read_text().partition("sockets: used ")[2].split()
+            return max(0, int(used[0]) - _FREE_SOCKETS) * _SOCKET_BYTES if used else 0
+        return 0
 
     def _file_bytes(self) -> int:
         total = 0
@@ -235,6 +248,13 @@ def _memory(pid: int) -> _Memory | None:
         return None
     found = {name: int(rest.split()[0]) * 1024 for name, _, rest in (line.partition(":") for line in lines[1:])}
     return _Memory(private_bytes=found["Pss_Anon"] + found["SwapPss"], shared_bytes=found["Pss_Shmem"])
+
+
+def _descriptor_count(pid: int) -> int:
+    try:
+        return len(os.listdir(f"/proc/{pid}/fd"))
+    except OSError:
+        return 0
 
 
 def _available_kb() -> int:
