@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import structlog
 
 from cellblock import tool_results
+from cellblock.attempts import Attempt
 from cellblock.clock import Clock
 from cellblock.errors import CellblockError, Internal
 from cellblock.file_requests import Upload, receive_file, send_file
@@ -46,8 +47,6 @@ from cellblock.wire.signature import UNSIGNED, Authorization, body_digest, prove
 from cellblock.wire.validation import parse
 
 LARGE_BYTES = 256 * 1024  # from here on, hashing, parsing and encoding leave the event loop
-ATTEMPT_HEADER = "amz-sdk-request"
-LONGEST_RETRY_SECONDS = 8.5
 CLIENT_GONE_STATUS = 499  # never sent; nginx's number for an answer that nobody waits for
 
 Method = Callable[[Service, Caller, Any], Awaitable[Interpreter | Session | Page[Any]]]
@@ -175,13 +174,13 @@ class Application:
         arrived = now()
         authorization = read_authorization(head, arrived)
         record = exchange.record
-        caller = await self._caller(authorization, record)
+        caller = await self._caller(head, authorization, record)
         signed = _Signed(head, matched, authorization, caller.key.secrets(arrived))
         with self._bodies.place() as place:
             request, digest = await self._read(signed, exchange.receive, place)
             record.is_proven, record.interpreter_id, record.session_id = True, *_named(request)
             if isinstance(request, Invoke):
-                delivery = Delivery(arrived_at=exchange.arrived_at, body_digest=digest, retry_seconds=retry_seconds(head))
+                delivery = Delivery(arrived_at=exchange.arrived_at, body_digest=digest, retry_seconds=caller.attempt.retry_seconds)
                 if is_wanted(head, request):
                     await self._invoke_followed(caller, request, delivery, exchange)
                     return None
@@ -193,18 +192,18 @@ class Application:
             record.interpreter_id = value.id
         return encoding.response(matched.operation, value, Context(request_id=record.request_id, region=caller.region))
 
-    async def _caller(self, authorization: Authorization, record: RequestRecord) -> Caller:
+    async def _caller(self, head: Head, authorization: Authorization, record: RequestRecord) -> Caller:
         """Who says to have signed; a secret of the key still has to prove it."""
         key = await self._keys.find(authorization.key_id)
         record.key, record.region = key, authorization.region
-        return Caller(key=key, region=authorization.region, request_id=record.request_id)
+        return Caller(key=key, region=authorization.region, request_id=record.request_id, attempt=Attempt.read(head))
 
     async def _transfer(self, head: Head, exchange: _Exchange) -> Response | None:
         """A file as a stream, beside the API."""
         file, record, arrived = file_in_session(head), exchange.record, now()
         record.operation, record.headers = f"{head.method.title()}File", head.headers
         authorization = read_authorization(head, arrived, payloads=(UNSIGNED,))
-        caller = await self._caller(authorization, record)
+        caller = await self._caller(head, authorization, record)
         digest = prove_streamed(head, authorization, secrets=caller.key.secrets(arrived))
         record.is_proven, record.interpreter_id, record.session_id = True, file.interpreter_id, file.session_id
         if head.method == "GET":
@@ -236,18 +235,6 @@ class Application:
         work = self._service.invoke(caller, request, dataclasses.replace(delivery, follower=follower))
         async with exchange.streamed() as answer:
             await send_followed(work, follower, answer, exchange.record)
-
-
-def retry_seconds(head: Head) -> float:
-    """How long after a lost connection this client may send the request again.
-
-    An SDK says its attempt and the last one, and waits up to 2 ** (attempt - 1) seconds before the next.
-    """
-    parts = dict(part.strip().partition("=")[::2] for part in head.headers.get(ATTEMPT_HEADER, "").split(";"))
-    attempt, last = parts.get("attempt", ""), parts.get("max", "")
-    if not (attempt.isdecimal() and last.isdecimal() and len(attempt) < 4 and int(attempt) < int(last)):
-        return 0.0
-    return min(2.0 ** (int(attempt) - 1) + 0.5, LONGEST_RETRY_SECONDS)
 
 
 def _refusal(error: CellblockError, exchange: _Exchange) -> Response:

@@ -154,10 +154,15 @@ class InterpreterInUse(Conflict):
 
 
 class QuotaExceeded(CellblockError):
-    """A limit on how much may exist or run at once."""
+    """A limit on how much may exist or run at once: its name, its value, and how to raise it."""
 
     code = "ServiceQuotaExceededException"
     status = 402
+
+    @classmethod
+    def of(cls, quota: str, limit: int, *, found: str, setting: str) -> QuotaExceeded:
+        """For a quota that has a name and a number."""
+        return cls(f"the quota '{quota}' is {limit} and {found}, or let the operator raise the setting {setting}")
 
 
 class Throttled(CellblockError):
@@ -165,6 +170,10 @@ class Throttled(CellblockError):
 
     code = "ThrottlingException"
     status = 429
+
+    def __init__(self, message: str, *, retry_after_seconds: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class AccessDenied(CellblockError):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from cellblock import tool_results, tools
 from cellblock.access import require
+from cellblock.attempts import ONLY, Attempt
 from cellblock.calls import Cell, Follower
 from cellblock.clock import Clock
 from cellblock.errors import FieldProblem, Internal, SessionNotActive, ValidationFailed
@@ -50,6 +51,8 @@ from cellblock.results import ToolResult
 from cellblock.sessions import STOPPED, LiveSession, LiveSessions
 from cellblock.settings import Settings
 from cellblock.store.protocol import Store
+from cellblock.throttle import Throttle
+from cellblock.wire.operations import OperationName
 
 CLIENT_PATIENCE_SECONDS = 300.0  # how long the SDK's client reads before it gives up
 LAST_ANSWER_SECONDS = 294.0  # an interruption takes some of what is left
@@ -66,6 +69,7 @@ class Caller:
     key: AccessKey
     region: str
     request_id: str
+    attempt: Attempt = ONLY
 
     @property
     def account(self) -> str:
@@ -93,6 +97,7 @@ class Service:
         self._grantor = Grantor(settings)
         self._clock = clock
         self._repeats: Repeats[ToolResult] = Repeats(clock, tool_results.size)
+        self._throttle = Throttle(settings, clock)
 
     async def close(self) -> None:
         """Interrupt the calls that nobody waits for any more."""
@@ -100,7 +105,7 @@ class Service:
 
     async def create_interpreter(self, caller: Caller, request: CreateInterpreter) -> Interpreter:
         """Make an interpreter of the caller's account."""
-        require(caller.key, operation="CreateCodeInterpreter", resource_arn=_any_interpreter(caller))
+        self._admit(caller, "CreateCodeInterpreter", "*")
         limits_of(request.tags or {}, self._settings)
         time = now()
         interpreter = Interpreter(
@@ -118,27 +123,28 @@ class Service:
             tags=request.tags or {},
         )
         await self._grantor.check(interpreter)
-        return await self._store.create_interpreter(interpreter, claim=_claim(caller, "CreateCodeInterpreter", request))
+        claim = _claim(caller, "CreateCodeInterpreter", request)
+        return await self._store.create_interpreter(interpreter, max_kept=self._settings.max_interpreters, claim=claim)
 
     async def get_interpreter(self, caller: Caller, request: GetInterpreter) -> Interpreter:
         """One interpreter of the account, or the built-in one."""
-        _require_on(caller, "GetCodeInterpreter", request.interpreter_id)
+        self._admit(caller, "GetCodeInterpreter", request.interpreter_id)
         return await self._store.get_interpreter(caller.account, request.interpreter_id)
 
     async def list_interpreters(self, caller: Caller, request: ListInterpreters) -> Page[Interpreter]:
         """The account's interpreters and the built-in one."""
-        require(caller.key, operation="ListCodeInterpreters", resource_arn=_any_interpreter(caller))
+        self._admit(caller, "ListCodeInterpreters", "*")
         return await self._store.list_interpreters(caller.account, _page(request), kind=request.kind)
 
     async def delete_interpreter(self, caller: Caller, request: DeleteInterpreter) -> Interpreter:
         """Delete an interpreter without live sessions."""
-        _require_on(caller, "DeleteCodeInterpreter", request.interpreter_id)
+        self._admit(caller, "DeleteCodeInterpreter", request.interpreter_id)
         claim = _claim(caller, "DeleteCodeInterpreter", request)
         return await self._store.delete_interpreter(caller.account, request.interpreter_id, claim=claim)
 
     async def start_session(self, caller: Caller, request: StartSession) -> Session:
         """Start a session; the one of before when the client token came before."""
-        _require_on(caller, "StartCodeInterpreterSession", request.interpreter_id)
+        self._admit(caller, "StartCodeInterpreterSession", request.interpreter_id)
         self._live.refuse_when_draining()
         session = self._new_session(caller, request)
         claim = _claim(caller, "StartCodeInterpreterSession", request)
@@ -154,7 +160,7 @@ class Service:
 
     async def stop_session(self, caller: Caller, request: StopSession) -> Session:
         """End a session and wait until nothing of it is left."""
-        _require_on(caller, "StopCodeInterpreterSession", request.interpreter_id)
+        self._admit(caller, "StopCodeInterpreterSession", request.interpreter_id)
         claim = _claim(caller, "StopCodeInterpreterSession", request)
         stopped = await self._store.stop_session(_session_key(caller, request), STOPPED, claim=claim)
         await self._live.close_stopped(stopped.id)
@@ -162,17 +168,17 @@ class Service:
 
     async def get_session(self, caller: Caller, request: GetSession) -> Session:
         """A session, ended or not."""
-        _require_on(caller, "GetCodeInterpreterSession", request.interpreter_id)
+        self._admit(caller, "GetCodeInterpreterSession", request.interpreter_id)
         return await self._store.get_session(_session_key(caller, request))
 
     async def list_sessions(self, caller: Caller, request: ListSessions) -> Page[Session]:
         """Sessions of an interpreter."""
-        _require_on(caller, "ListCodeInterpreterSessions", request.interpreter_id)
+        self._admit(caller, "ListCodeInterpreterSessions", request.interpreter_id)
         return await self._store.list_sessions(caller.account, request.interpreter_id, _page(request), state=request.status)
 
     async def invoke(self, caller: Caller, request: Invoke, delivery: Delivery) -> ToolResult:
         """Use a tool in a session; a request that comes again gets the first one's result. Cancelling it interrupts the run."""
-        _require_on(caller, "InvokeCodeInterpreter", request.interpreter_id)
+        self._admit(caller, "InvokeCodeInterpreter", request.interpreter_id)
         if request.invocation_id is None:
             return await self._run(caller, request, delivery)
         key = CallKey(
@@ -186,10 +192,16 @@ class Service:
         except CallInterrupted:
             return tool_results.failure(INTERRUPTED)
 
+    def _admit(self, caller: Caller, operation: OperationName, interpreter_id: str) -> None:
+        """Raises AccessDenied and Throttled."""
+        arn = interpreter_arn(interpreter_id, region=caller.region, account=caller.account)
+        require(caller.key, operation=operation, resource_arn=arn)
+        self._throttle.admit(caller.account, operation, urgency=caller.attempt.urgency)
+
     @asynccontextmanager
     async def use_session(self, caller: Caller, request: FileInSession) -> AsyncIterator[Cell]:
         """The session's cell for one transfer, for whoever may invoke tools there. Raises CellblockError."""
-        _require_on(caller, "InvokeCodeInterpreter", request.interpreter_id)
+        self._admit(caller, "InvokeCodeInterpreter", request.interpreter_id)
         session = self._find(caller, request)
         if session is None:
             raise await self._why_not_live(caller, request)
@@ -266,15 +278,6 @@ class Service:
 
 def _network(interpreter: Interpreter) -> NetworkGrant:
     return INTERNET if interpreter.network_mode == "PUBLIC" else NO_NETWORK
-
-
-def _require_on(caller: Caller, operation: str, interpreter_id: str) -> None:
-    arn = interpreter_arn(interpreter_id, region=caller.region, account=caller.account)
-    require(caller.key, operation=operation, resource_arn=arn)
-
-
-def _any_interpreter(caller: Caller) -> str:
-    return interpreter_arn("*", region=caller.region, account=caller.account)
 
 
 def _session_key(caller: Caller, request: StopSession | GetSession | Invoke | FileInSession) -> SessionKey:

@@ -120,10 +120,9 @@ class LiveSessions:
         if session.end_reason:
             raise session.not_active()
         if session.running >= self._calls_at_once:
-            raise QuotaExceeded(
-                f"session {session.record.id} already has {session.running} calls under way and {self._calls_at_once} is the most;"
-                " wait for one to end (setting CELLBLOCK_MAX_CALLS_PER_SESSION)"
-            )
+            found = f"session {session.record.id} has {session.running} calls under way; wait for one to end"
+            setting = "CELLBLOCK_MAX_CALLS_PER_SESSION"
+            raise QuotaExceeded.of("Concurrent calls per session", self._calls_at_once, found=found, setting=setting)
         session.running += 1
         session.is_idle.clear()
         try:

@@ -16,7 +16,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from cellblock.asgi import retry_seconds
+from cellblock.attempts import Attempt
 from cellblock.calls import Call, RunCode
 from cellblock.wire.head import read_head
 from service.fake_clock import FakeClock
@@ -245,4 +245,9 @@ async def test_large_bodies_wait_for_a_place(data_dir: Path) -> None:
 @pytest.mark.parametrize(("value", "seconds"), [("attempt=1; max=5", 1.5), ("attempt=3; max=5", 4.5), ("attempt=5; max=5", 0.0), ("", 0.0)])
 async def test_wait_for_a_repeat_follows_the_sdk_s_own_pause(value: str, seconds: float) -> None:
     head = read_head("POST", b"/", b"", [(b"amz-sdk-request", value.encode())])
-    assert retry_seconds(head) == seconds
+    assert Attempt.read(head).retry_seconds == seconds
+
+
+@pytest.mark.parametrize(("value", "urgency"), [("attempt=1; max=3", 0), ("attempt=2; max=3", 0.5), ("attempt=9; max=3", 1), ("max=x", 0)])
+async def test_urgency_grows_with_the_attempts_that_a_client_has_made(value: str, urgency: float) -> None:
+    assert Attempt.read(read_head("POST", b"/", b"", [(b"amz-sdk-request", value.encode())])).urgency == urgency

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from cellblock.errors import AccessDenied, IdempotencyMismatch, InterpreterInUse, InterpreterNotFound, NameInUse
+from cellblock.errors import AccessDenied, IdempotencyMismatch, InterpreterInUse, InterpreterNotFound, NameInUse, QuotaExceeded
 from cellblock.model import BUILT_IN_INTERPRETER, BUILT_IN_INTERPRETER_ID, PageRequest
 from cellblock.store.protocol import Store
 from store.things import ACCOUNT, OTHER_ACCOUNT, START, SteppingClock, claim, interpreter, session
@@ -122,3 +122,13 @@ async def test_repeated_delete_is_answered_like_the_first(store: Store) -> None:
     made = await store.create_interpreter(interpreter())
     first = await store.delete_interpreter(ACCOUNT, made.id, claim=claim("DeleteCodeInterpreter"))
     assert await store.delete_interpreter(ACCOUNT, made.id, claim=claim("DeleteCodeInterpreter")) == first
+
+
+async def test_quota_counts_interpreters_of_the_account_that_are_not_deleted(store: Store) -> None:
+    first = await store.create_interpreter(interpreter("one"), max_kept=2)
+    await store.create_interpreter(interpreter("two"), max_kept=2)
+    with pytest.raises(QuotaExceeded, match=r"quota 'Code interpreters per account' is 2 and .* CELLBLOCK_MAX_INTERPRETERS"):
+        await store.create_interpreter(interpreter("three"), max_kept=2)
+    await store.create_interpreter(interpreter("three", account=OTHER_ACCOUNT), max_kept=2)
+    await store.delete_interpreter(ACCOUNT, first.id)
+    await store.create_interpreter(interpreter("three"), max_kept=2)

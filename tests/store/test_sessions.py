@@ -58,7 +58,9 @@ async def test_session_of_another_accounts_interpreter_is_refused(store: Store) 
 async def test_quota_counts_live_sessions_of_the_account(store: Store) -> None:
     first = await store.create_session(session(), max_live=2)
     await store.create_session(session(), max_live=2)
-    with pytest.raises(QuotaExceeded, match="2 live sessions and 2 is the most"):
+    with pytest.raises(
+        QuotaExceeded, match=r"quota 'Concurrent sessions per account' is 2 and .* 2 live sessions.* CELLBLOCK_MAX_SESSIONS"
+    ):
         await store.create_session(session(), max_live=2)
     await store.create_session(session(account=OTHER_ACCOUNT), max_live=2)
     await store.stop_session(first.key, "stopped")

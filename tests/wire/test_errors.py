@@ -26,7 +26,7 @@ ALL = (
     errors.NameInUse("mine"),
     errors.SessionAlreadyTerminated("S"),
     errors.InterpreterInUse("I", live_sessions=2),
-    errors.QuotaExceeded("10 sessions"),
+    errors.QuotaExceeded.of("sessions", 10, found="ten live", setting="CELLBLOCK_MAX_SESSIONS"),
     errors.Throttled("slower"),
     errors.AccessDenied("no right"),
     errors.MissingAuthentication("not signed"),

@@ -63,10 +63,12 @@ class DatabaseStore:
         self._watch.close()
         await self._lanes.close()
 
-    async def create_interpreter(self, interpreter: Interpreter, *, claim: Claim | None = None) -> Interpreter:
+    async def create_interpreter(self, interpreter: Interpreter, *, max_kept: int | None = None, claim: Claim | None = None) -> Interpreter:
         """See Store."""
         time = self._clock()
-        return await self._lanes.write_durably(lambda connection: interpreters.create(connection, interpreter, claim, time))
+        return await self._lanes.write_durably(
+            lambda connection: interpreters.create(connection, interpreter, max_kept=max_kept, claim=claim, time=time)
+        )
 
     async def get_interpreter(self, account: str, interpreter_id: str) -> Interpreter:
         """See Store."""

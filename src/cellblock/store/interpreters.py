@@ -6,7 +6,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from cellblock.errors import AccessDenied, InterpreterInUse, InterpreterNotFound, NameInUse
+from cellblock.errors import AccessDenied, InterpreterInUse, InterpreterNotFound, NameInUse, QuotaExceeded
 from cellblock.model import (
     BUILT_IN_INTERPRETER,
     BUILT_IN_INTERPRETER_ID,
@@ -28,7 +28,9 @@ is_visible = sa.and_(
 _find = sa.select(interpreters).where(interpreters.c.id == sa.bindparam("interpreter_id"), is_visible)
 
 
-def create(connection: sa.Connection, interpreter: Interpreter, claim: Claim | None, time: datetime) -> Interpreter:
+def create(
+    connection: sa.Connection, interpreter: Interpreter, *, max_kept: int | None, claim: Claim | None, time: datetime
+) -> Interpreter:
     """See Store.create_interpreter."""
     made_before = recall(connection, claim)
     if made_before is not None:
@@ -38,6 +40,8 @@ def create(connection: sa.Connection, interpreter: Interpreter, claim: Claim | N
     )
     if connection.execute(same_name).first() is not None:
         raise NameInUse(interpreter.name)
+    if max_kept is not None:
+        _refuse_when_full(connection, interpreter.account, max_kept)
     connection.execute(sa.insert(interpreters), to_row(interpreters, interpreter))
     remember(connection, claim, interpreter.id, time)
     return interpreter
@@ -84,6 +88,14 @@ def purge(connection: sa.Connection, deleted_before: datetime, limit: int) -> in
     is_deleted = sa.and_(interpreters.c.status == "DELETED", interpreters.c.updated_at < deleted_before)
     forgotten = sa.select(interpreters.c.id).where(is_deleted, ~has_sessions).limit(limit)
     return connection.execute(sa.delete(interpreters).where(interpreters.c.id.in_(forgotten))).rowcount
+
+
+def _refuse_when_full(connection: sa.Connection, account: str, max_kept: int) -> None:
+    kept = sa.select(sa.func.count()).where(interpreters.c.account == account, interpreters.c.status != "DELETED")
+    count = connection.execute(kept).scalar_one()
+    if count >= max_kept:
+        found = f"account {account} has {count} interpreters; delete one"
+        raise QuotaExceeded.of("Code interpreters per account", max_kept, found=found, setting="CELLBLOCK_MAX_INTERPRETERS")
 
 
 def _refuse_when_in_use(connection: sa.Connection, account: str, interpreter_id: str) -> None:

@@ -18,8 +18,8 @@ class Store(Protocol):
         """Let go of the database; what was returned before is kept."""
         ...
 
-    async def create_interpreter(self, interpreter: Interpreter, *, claim: Claim | None = None) -> Interpreter:
-        """Keep an interpreter; the one of before when the claim was used. Raises NameInUse and IdempotencyMismatch."""
+    async def create_interpreter(self, interpreter: Interpreter, *, max_kept: int | None = None, claim: Claim | None = None) -> Interpreter:
+        """Keep an interpreter; the one of before when the claim was used. Raises NameInUse, QuotaExceeded and IdempotencyMismatch."""
         ...
 
     async def get_interpreter(self, account: str, interpreter_id: str) -> Interpreter:

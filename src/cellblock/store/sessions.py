@@ -49,10 +49,8 @@ def create(connection: sa.Connection, session: Session, *, max_live: int, claim:
     if not asked.has_interpreter:
         raise InterpreterNotFound(session.interpreter_id)
     if asked.live_sessions >= max_live:
-        raise QuotaExceeded(
-            f"account {session.account} has {asked.live_sessions} live sessions and {max_live} is the most;"
-            " stop one, or wait until one ends (setting CELLBLOCK_MAX_SESSIONS)"
-        )
+        found = f"account {session.account} has {asked.live_sessions} live sessions; stop one, wait until one ends"
+        raise QuotaExceeded.of("Concurrent sessions per account", max_live, found=found, setting="CELLBLOCK_MAX_SESSIONS")
     connection.execute(_insert, to_row(sessions, session))
     remember(connection, claim, session.id, time)
     return session

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from cellblock.errors import CellblockError, ValidationFailed
+from cellblock.errors import CellblockError, Throttled, ValidationFailed
 from cellblock.model import Interpreter, Page, Session
 from cellblock.results import Block, FileBlock, ImageBlock, LinkBlock, Structured, TextBlock, ToolResult
 from cellblock.wire.operations import SESSION_HEADER, TASK_HEADER, Operation, OperationName
@@ -58,6 +59,8 @@ def stream_headers(session_id: str, result: ToolResult, request_id: str) -> dict
 def error(failure: CellblockError, request_id: str) -> Response:
     """The answer to a request that is not done."""
     headers = _headers(request_id, "application/json") | {"x-amzn-ErrorType": failure.code}
+    if isinstance(failure, Throttled):
+        headers["Retry-After"] = str(math.ceil(failure.retry_after_seconds))
     return Response(failure.status, headers, json_bytes({"__type": failure.code, **error_members(failure)}))
 
 
