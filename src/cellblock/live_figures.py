@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cellblock.calls import CellUsage, Node, NodeState
 from cellblock.model import Session
-from cellblock.pool import Pool
+from cellblock.pools import Pools
 from cellblock.sessions import LiveSession, LiveSessions
 
 
@@ -36,7 +36,7 @@ class ServerFigures:
 class LiveFigures:
     """Reads the figures; holds nothing."""
 
-    def __init__(self, live: LiveSessions, pool: Pool, node: Node) -> None:
+    def __init__(self, live: LiveSessions, pool: Pools, node: Node) -> None:
         self._live = live
         self._pool = pool
         self._node = node

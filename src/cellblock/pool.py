@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from cellblock.calls import NO_GRANTS, Cell, CellLimits, Grants, Node
+from cellblock.calls import Cell, CellLimits, Node
 from cellblock.clock import Clock
 from cellblock.errors import HostNotReady
 
@@ -60,13 +60,15 @@ class Pool:
             await first.close()
             return
         self._keep(first)
+        self.begin()
+
+    def begin(self) -> None:
+        """Fill it in the background."""
         self._wanted.set()
         self._refill = asyncio.create_task(self._keep_full(), name="pool refill")
 
-    async def take(self, limits: CellLimits, grants: Grants = NO_GRANTS) -> Cell:
-        """A cell that has run nothing, opened for it when it is not to be like the pool's; the caller closes it. Raises HostNotReady."""
-        if limits != self._limits or not grants.is_empty:
-            return await self._node.open_cell(limits, grants)
+    async def take(self) -> Cell:
+        """A cell that has run nothing; the caller closes it. Raises HostNotReady."""
         self._wanted.set()
         while self._waiting:
             found = self._waiting.popleft()

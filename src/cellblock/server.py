@@ -27,7 +27,7 @@ from cellblock.key_ring import KeyRing
 from cellblock.live_figures import LiveFigures
 from cellblock.model import now
 from cellblock.plain_pages import PlainPage, health, readiness
-from cellblock.pool import Pool
+from cellblock.pools import Pools
 from cellblock.service import Service
 from cellblock.sessions import SERVER_DIED, SERVER_STOPPED, LiveSessions
 from cellblock.settings import Settings
@@ -108,7 +108,7 @@ async def _start(settings: Settings, node: Node, parts: AsyncExitStack, clock: C
     ended = await store.end_sessions_of_dead_server(SERVER_DIED)
     parts.push_async_callback(node.close)
     await node.start()
-    pool = Pool(node, cell_limits(settings), settings.pool_size, clock)
+    pool = Pools(node, cell_limits(settings), settings.pool_size, clock)
     parts.push_async_callback(pool.close)
     await pool.start()
     telemetry = open_telemetry(settings, parts)

@@ -15,7 +15,7 @@ from cellblock.clock import Clock
 from cellblock.errors import CellEnded, QuotaExceeded, SessionNotActive, Throttled
 from cellblock.happenings import SessionEnd
 from cellblock.model import Session, now
-from cellblock.pool import Pool
+from cellblock.pools import Pools
 from cellblock.store.protocol import Store
 
 EXPIRY_GRACE_SECONDS = 3.0  # a run gets its time-out at the session's end; this lets its result leave
@@ -57,7 +57,7 @@ class LiveSession:
 class LiveSessions:
     """Owns the cells of all live sessions; a cell that is in here is closed by here."""
 
-    def __init__(self, store: Store, pool: Pool, clock: Clock, *, calls_at_once: int, on_end: Callable[[SessionEnd], None]) -> None:
+    def __init__(self, store: Store, pool: Pools, clock: Clock, *, calls_at_once: int, on_end: Callable[[SessionEnd], None]) -> None:
         self._calls_at_once = calls_at_once
         self._on_end = on_end
         self._store = store
