@@ -28,6 +28,8 @@ COMMANDS = {
     "runtime": Entry("runtime", "Build or list the Python, Node and libraries that sessions see."),
     "accounts": Entry("accounts", "List or make accounts: what belongs to one is not seen by another."),
     "keys": Entry("keys", "Hand out, list, revoke and rotate access keys."),
+    "backup": Entry("backup", "Write the state into a file, while the server runs or not."),
+    "restore": Entry("restore", "Put the state of a back-up in the place of the data directory's."),
     "settings": Entry("settings", "Print the settings in force and where each comes from."),
     "doctor": Entry("doctor", "Check what cells need of this machine."),
 }

@@ -16,6 +16,7 @@ from cellblock.model import AccessKey
 
 DATABASE_NAME = "cellblock.db"
 PID_NAME = "cellblock.pid"
+SECRETS_KEY_NAME = "secrets.key"  # opens the secrets in the database
 CREDENTIALS_NAME = "credentials.json"
 
 

@@ -11,8 +11,10 @@ from cellblock.data_directory import DataDirectoryError, read_credentials
 from cellblock.errors import CommandFailed
 
 ENDPOINT_NAME = "endpoint"
+OPERATOR_SOCKET_NAME = "operator.sock"
 CONNECT_SECONDS = 2.0
-ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # what a client of this machine connects to instead
+PORTS = {"http": 80, "https": 443}
+ANY_HOST = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # what a client of this machine connects to instead
 
 
 class NoServer(CommandFailed):
@@ -22,15 +24,12 @@ class NoServer(CommandFailed):
         super().__init__(f"no server runs on {data_dir}; start one with: cellblock serve --data-dir {shlex.quote(str(data_dir))}")
 
 
-def url(host: str, port: int) -> str:
-    """The address as clients write it."""
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def write_endpoint(data_dir: Path, host: str, port: int) -> None:
-    """Say where the server of this directory listens."""
+def write_endpoint(data_dir: Path, url: str) -> None:
+    """Say where the server of this directory is reached."""
+    for everywhere, here in ANY_HOST.items():
+        url = url.replace(f"://{everywhere}:", f"://{here}:")
     temporary = data_dir / f".{ENDPOINT_NAME}"
-    temporary.write_text(url(ANY_HOST.get(host, host), port) + "\n")
+    temporary.write_text(url + "\n")
     temporary.replace(data_dir / ENDPOINT_NAME)
 
 
@@ -47,7 +46,7 @@ def read_endpoint(data_dir: Path) -> str:
         raise NoServer(data_dir) from error
     parts = urlsplit(endpoint)
     try:
-        socket.create_connection((parts.hostname or "", parts.port or 0), CONNECT_SECONDS).close()
+        socket.create_connection((parts.hostname or "", parts.port or PORTS[parts.scheme]), CONNECT_SECONDS).close()
     except OSError as error:
         raise NoServer(data_dir) from error
     return endpoint

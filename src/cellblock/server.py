@@ -3,78 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import signal
-import socket
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 import structlog
-import uvicorn
 
 from cellblock.asgi import Application
 from cellblock.calls import Node
 from cellblock.clock import Clock, MonotonicClock
 from cellblock.data_directory import hold_data_directory
 from cellblock.descriptors import raise_limit
-from cellblock.endpoint import remove_endpoint, write_endpoint
+from cellblock.endpoint import OPERATOR_SOCKET_NAME, remove_endpoint, write_endpoint
 from cellblock.first_key import ensure_first_key
-from cellblock.http_protocol import BoundedHttp
+from cellblock.http_server import Certificates, HttpServer
 from cellblock.interpreter_limits import cell_limits
 from cellblock.key_ring import KeyRing
+from cellblock.listeners import Address, Listeners, listening, unix_listener
 from cellblock.live_figures import LiveFigures
 from cellblock.model import now
+from cellblock.operator_app import SOCKET_MODE, OperatorApplication, OperatorHttp
 from cellblock.plain_pages import PlainPage, health, readiness
 from cellblock.pools import Pools
 from cellblock.service import Service
 from cellblock.sessions import SERVER_DIED, SERVER_STOPPED, LiveSessions
 from cellblock.settings import Settings
+from cellblock.signals import StopSignals
 from cellblock.store.protocol import Store
 from cellblock.store_opening import open_store
 from cellblock.telemetry import Telemetry, metrics_page, open_telemetry
 
-KEEP_ALIVE_SECONDS = 620  # longer than clients keep idle connections, so that they close first
-TCP_KEEP_ALIVE_SECONDS = 30  # a long call sends nothing before its result; routers between must not forget it
-UNREAD_SECONDS = 120  # a client that takes nothing of its answer for so long is forgotten with it (tcp(7), TCP_USER_TIMEOUT)
-LAST_ANSWERS_SECONDS = 5
 PURGE_SECONDS = 3600.0
-BACKLOG = 2048
 
 _log = structlog.get_logger("cellblock.server")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
-    """Where to listen; port 0 takes a free one."""
-
-    host: str
-    port: int
-
-
-class StopSignals:
-    """Counts the signals that ask the process to stop; the second one asks not to wait."""
-
-    def __init__(self) -> None:
-        self.asked = asyncio.Event()
-        self.at_once = asyncio.Event()
-
-    def ask(self) -> None:
-        """One signal more."""
-        (self.at_once if self.asked.is_set() else self.asked).set()
-
-    @contextlib.contextmanager
-    def caught(self) -> Iterator[None]:
-        """Take SIGINT and SIGTERM of this process."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.ask)
-        try:
-            yield
-        finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
 
 
 async def serve(
@@ -82,20 +46,36 @@ async def serve(
 ) -> None:
     """Serve until told to stop. Raises OSError for the address, DataDirectoryError, HostNotReady."""
     raise_limit()
-    with hold_data_directory(settings.data_dir), _listener(address) as listener:
+    certificates = _certificates(settings)
+    place = settings.data_dir / OPERATOR_SOCKET_NAME
+    with hold_data_directory(settings.data_dir), listening(address) as listeners, unix_listener(place, SOCKET_MODE) as operators:
         async with AsyncExitStack() as parts:
             start = asyncio.create_task(_start(settings, node, parts, clock or MonotonicClock()), name="start")
             if not await _finished_before(start, stop.asked):
                 return
             running = start.result()
-            bound = Address(host=address.host, port=listener.getsockname()[1])
+            bound = listeners.bound(address)
             parts.callback(remove_endpoint, settings.data_dir)
-            await _listen(running, listener, stop, on_ready=lambda: _announce(settings, bound, on_ready))
+            operator = HttpServer(running.operator, Listeners((), (operators,)), on_ready=lambda: None, protocol=OperatorHttp)
+            parts.push_async_callback(_close_http, operator, asyncio.create_task(operator.serve(), name="operator"))
+            announce = functools.partial(_announce, settings, bound, on_ready)
+            http = HttpServer(running.application, listeners, on_ready=announce, certificates=certificates)
+            stop.on_reload = http.reload_certificates
+            await _listen(running, http, stop)
+
+
+def _certificates(settings: Settings) -> Certificates | None:
+    if not settings.tls_certificate:
+        return None
+    certificates = Certificates(Path(settings.tls_certificate), Path(settings.tls_key))
+    certificates.check()
+    return certificates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Running:
     application: Application
+    operator: OperatorApplication
     live: LiveSessions
     drain_seconds: float
 
@@ -121,15 +101,17 @@ async def _start(settings: Settings, node: Node, parts: AsyncExitStack, clock: C
     housekeeping = asyncio.create_task(_purge_now_and_then(store, settings, clock), name="purge")
     parts.push_async_callback(_cancel, housekeeping)
     _log.info("started", sessions_of_a_dead_server=ended)
+    figures = LiveFigures(live, pool, node)
     application = Application(
         service=service,
         keys=KeyRing(store),
         clock=clock,
         max_large_bodies=settings.max_large_bodies,
-        pages=_pages(settings, telemetry, LiveFigures(live, pool, node)),
+        pages=_pages(settings, telemetry, figures),
         observer=observer,
     )
-    return _Running(application=application, live=live, drain_seconds=settings.drain_seconds)
+    operator = OperatorApplication(live, figures, telemetry.audit)
+    return _Running(application=application, operator=operator, live=live, drain_seconds=settings.drain_seconds)
 
 
 def _pages(settings: Settings, telemetry: Telemetry, figures: LiveFigures) -> dict[str, PlainPage]:
@@ -137,10 +119,9 @@ def _pages(settings: Settings, telemetry: Telemetry, figures: LiveFigures) -> di
     return pages | metrics_page(settings, telemetry.counters, figures)
 
 
-async def _listen(running: _Running, listener: socket.socket, stop: StopSignals, *, on_ready: Callable[[], None]) -> None:
+async def _listen(running: _Running, http: HttpServer, stop: StopSignals) -> None:
     """Answer requests; on a signal give calls their time, end the sessions, then close the connections."""
-    http = _HttpServer(running.application, on_ready)
-    serving = asyncio.create_task(http.serve(sockets=[listener]), name="http")
+    serving = asyncio.create_task(http.serve(), name="http")
     try:
         if await _finished_before(serving, stop.asked, cancel=False):
             serving.result()
@@ -150,59 +131,17 @@ async def _listen(running: _Running, listener: socket.socket, stop: StopSignals,
         await _finished_before(draining, stop.at_once)
         await running.live.close(SERVER_STOPPED)
     finally:
-        http.should_exit = True
-        await serving
+        await _close_http(http, serving)
 
 
-class _HttpServer(uvicorn.Server):
-    """uvicorn, told when to stop by its owner and not by signals."""
-
-    def __init__(self, application: Application, on_ready: Callable[[], None]) -> None:
-        super().__init__(
-            uvicorn.Config(
-                application,
-                http=BoundedHttp,
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                backlog=BACKLOG,
-                timeout_keep_alive=KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=LAST_ANSWERS_SECONDS,
-            )
-        )
-        self._on_ready = on_ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """uvicorn: start to listen."""
-        await super().startup(sockets)
-        self._on_ready()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """uvicorn: leave the signals alone."""
-        yield
+async def _close_http(http: HttpServer, serving: asyncio.Task[None]) -> None:
+    http.should_exit = True
+    await serving
 
 
 def _announce(settings: Settings, bound: Address, on_ready: Callable[[Address], None]) -> None:
-    write_endpoint(settings.data_dir, bound.host, bound.port)
+    write_endpoint(settings.data_dir, settings.public_url or bound.url)
     on_ready(bound)
-
-
-@contextlib.contextmanager
-def _listener(address: Address) -> Iterator[socket.socket]:
-    """A bound socket, before anything slow is started: an address in use is told at once."""
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # accepted connections inherit it (socket(7))
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, TCP_KEEP_ALIVE_SECONDS)
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, TCP_KEEP_ALIVE_SECONDS)
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_SECONDS * 1000)
-        listener.bind((address.host, address.port))
-        yield listener
 
 
 async def _finished_before(task: asyncio.Task[object] | asyncio.Task[None], event: asyncio.Event, *, cancel: bool = True) -> bool:

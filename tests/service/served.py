@@ -17,11 +17,12 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from cellblock.data_directory import read_credentials
-from cellblock.endpoint import url
+from cellblock.listeners import Address
 from cellblock.model import AccessKey, Account, new_access_key, now
 from cellblock.policies import EVERYTHING, Policy
-from cellblock.server import Address, StopSignals, serve
+from cellblock.server import serve
 from cellblock.settings import Settings
+from cellblock.signals import StopSignals
 from cellblock.store.sqlite import SqliteStore
 from service.fake_clock import FakeClock
 from service.fake_node import FakeCell, FakeNode
@@ -164,14 +165,23 @@ async def serving(
     ready: asyncio.Future[Address] = asyncio.get_running_loop().create_future()
     stop = StopSignals()
     chosen = Settings(**({"data_dir": data_dir, "cache_dir": data_dir, "pool_size": 1, "drain_seconds": 5} | settings))
-    task = asyncio.create_task(serve(chosen, node, Address(host="127.0.0.1", port=0), stop=stop, on_ready=ready.set_result, clock=clock))
+    task = asyncio.create_task(
+        serve(
+            chosen,
+            node,
+            Address(host="127.0.0.1", port=0, unix_socket=chosen.unix_socket),
+            stop=stop,
+            on_ready=ready.set_result,
+            clock=clock,
+        )
+    )
     await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)
     if task.done():
         task.result()
     key = read_credentials(data_dir)
     assert key is not None
     try:
-        yield Served(url(ready.result().host, ready.result().port), key, node, stop, task, data_dir)
+        yield Served(ready.result().url, key, node, stop, task, data_dir)
     finally:
         stop.ask()
         await task

@@ -10,8 +10,10 @@ import pytest
 
 from cellblock.calls import Call
 from cellblock.data_directory import DataDirectoryError
-from cellblock.endpoint import NoServer, exports, read_endpoint, url
-from cellblock.server import Address, StopSignals, serve
+from cellblock.endpoint import NoServer, exports, read_endpoint
+from cellblock.listeners import Address
+from cellblock.server import serve
+from cellblock.signals import StopSignals
 from cellblock.settings import Settings
 from service.fake_node import FakeCell, FakeNode, done
 from service.served import Served, serving
@@ -134,4 +136,4 @@ async def test_endpoint_of_a_killed_server_is_not_believed(data_dir: Path) -> No
 
 
 def test_address_of_ip_version_6_is_bracketed() -> None:
-    assert url("::1", 8080) == "http://[::1]:8080"
+    assert Address(host="::1", port=8080).url == "http://[::1]:8080"

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from cellblock import http_protocol, server
+from cellblock import http_protocol, listeners
 from cellblock.calls import Call
 from service.fake_node import FakeCell, FakeNode, done
 from service.served import Served, off_loop, serving, until
@@ -61,7 +61,7 @@ def read_all(opened: socket.socket) -> None:
 
 
 async def test_client_that_takes_nothing_of_its_answer_is_cut_off(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "UNREAD_SECONDS", 1)
+    monkeypatch.setattr(listeners, "UNREAD_SECONDS", 1)
     node = FakeNode()
     node.scripts["wait"] = print_much
     async with serving(data_dir, node=node) as served:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 
 import click
 
@@ -10,11 +11,13 @@ from cellblock import display, log_lines
 from cellblock.audit_log import LOG_DIRECTORY
 from cellblock.command_line import ALL_SETTINGS, fail, run, with_settings
 from cellblock.data_directory import prepare_data_directory
-from cellblock.endpoint import url
+from cellblock.listeners import Address
 from cellblock.nodes import LocalNode
 from cellblock.rotating_file import RotatingFile
-from cellblock.server import Address, StopSignals, serve
-from cellblock.settings import Settings
+from cellblock.server import serve
+from cellblock.service_manager import held_sockets, tell
+from cellblock.settings import Settings, host_environment
+from cellblock.signals import StopSignals
 
 
 @click.command("serve")
@@ -24,7 +27,14 @@ def command(settings: Settings) -> None:
 
     Example: cellblock serve --port 8080 --max-sessions 50
     """
-    address = Address(host=settings.host, port=settings.port)
+    environment = host_environment()
+    address = Address(
+        host=settings.host,
+        port=settings.port,
+        is_tls=bool(settings.tls_certificate),
+        unix_socket=settings.unix_socket,
+        held=held_sockets(environment),
+    )
     built = display.build_runtime(settings)
     prepare_data_directory(settings.data_dir)
     path = settings.data_dir / LOG_DIRECTORY / log_lines.LOG_NAME
@@ -34,20 +44,27 @@ def command(settings: Settings) -> None:
         fail(f"{path} cannot be written: {error.strerror}")
     writer = log_lines.set_up(settings.log_level, sys.stderr, file)
     try:
-        run(_serve(settings, LocalNode(settings, built), address))
+        run(_serve(settings, LocalNode(settings, built), address, environment))
     except OSError as error:
-        fail(f"cannot listen on {url(address.host, address.port)}: {error.strerror or error}")
+        fail(f"cannot listen on {address.url}{_beside(address)}: {error.strerror or error}")
     finally:
         writer.close()
         file.close()
 
 
-async def _serve(settings: Settings, node: LocalNode, address: Address) -> None:
+def _beside(address: Address) -> str:
+    return f" and {address.unix_socket}" if address.unix_socket else ""
+
+
+async def _serve(settings: Settings, node: LocalNode, address: Address, environment: Mapping[str, str]) -> None:
+    def say_ready(bound: Address) -> None:
+        click.echo(f"cellblock is ready on {bound.url}")
+        sys.stdout.flush()
+        tell(environment, "READY")
+
     stop = StopSignals()
     with stop.caught():
-        await serve(settings, node, address, stop=stop, on_ready=_say_ready)
-
-
-def _say_ready(bound: Address) -> None:
-    click.echo(f"cellblock is ready on {url(bound.host, bound.port)}")
-    sys.stdout.flush()
+        try:
+            await serve(settings, node, address, stop=stop, on_ready=say_ready)
+        finally:
+            tell(environment, "STOPPING")

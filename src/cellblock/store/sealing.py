@@ -16,7 +16,6 @@ from typing import Any
 
 from cellblock.data_directory import DataDirectoryError
 
-KEY_NAME = "secrets.key"
 KEY_BYTES = 32
 NONCE_BYTES = 12
 PREFIX = "aes256gcm:"

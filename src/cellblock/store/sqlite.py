@@ -9,12 +9,12 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from cellblock.data_directory import DATABASE_NAME, DataDirectoryError, prepare_data_directory, prepare_private_file
+from cellblock.data_directory import DATABASE_NAME, SECRETS_KEY_NAME, DataDirectoryError, prepare_data_directory, prepare_private_file
 from cellblock.model import now
 from cellblock.store.database import DatabaseStore, Means
 from cellblock.store.lanes import Lanes, sqlite_engine
 from cellblock.store.migrations import SchemaTooNew, migrate
-from cellblock.store.sealing import KEY_NAME, Sealer
+from cellblock.store.sealing import Sealer
 
 
 class SqliteStore(DatabaseStore):
@@ -33,7 +33,7 @@ class SqliteStore(DatabaseStore):
         except (SchemaTooNew, sa.exc.DBAPIError, sqlite3.Error) as error:
             await lanes.close()
             raise DataDirectoryError(f"{path} cannot be used: {error}") from error
-        return cls(lanes, Means(clock=clock, sealer=Sealer(data_dir / KEY_NAME), watch=watch))
+        return cls(lanes, Means(clock=clock, sealer=Sealer(data_dir / SECRETS_KEY_NAME), watch=watch))
 
 
 class FileWatch:

@@ -1,0 +1,31 @@
+"""`cellblock backup`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from cellblock.backup import back_up
+from cellblock.command_line import fail, json_option, with_settings
+from cellblock.settings import Settings
+
+
+@click.command("backup")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@json_option
+@with_settings("data_dir", "store")
+def command(settings: Settings, file: Path, as_json: bool) -> None:
+    """Write the state into a file, while the server runs or not.
+
+    The file holds interpreters, sessions, keys with their secrets, and usage: keep it as you keep a password.
+
+    Example: cellblock backup /var/backups/cellblock.tar.gz
+    """
+    if settings.store:
+        fail("the state is in PostgreSQL; back it up with pg_dump, and keep secrets.key of the data directory beside it")
+    target = file.absolute()
+    back_up(settings.data_dir, target)
+    size = target.stat().st_size
+    click.echo(json.dumps({"file": str(target), "bytes": size}) if as_json else f"backed up to {target} ({size} bytes)")
