@@ -13,8 +13,8 @@ from cellblock.data_directory import DataDirectoryError
 from cellblock.endpoint import NoServer, exports, read_endpoint
 from cellblock.listeners import Address
 from cellblock.server import serve
-from cellblock.signals import StopSignals
 from cellblock.settings import Settings
+from cellblock.signals import StopSignals
 from service.fake_node import FakeCell, FakeNode, done
 from service.served import Served, serving
 
