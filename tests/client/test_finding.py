@@ -1,0 +1,49 @@
+"""Which server a client finds, and what it says when there is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cellblock.client import ServerNotFound, Session, find_server
+from running_server import RunningServer
+
+VARIABLES = ("AWS_ENDPOINT_URL_BEDROCK_AGENTCORE", "BEDROCK_AGENTCORE_DP_ENDPOINT", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in (*VARIABLES, "AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CELLBLOCK_DATA_DIR", str(tmp_path / "data"))
+
+
+def test_variables_of_cellblock_env_are_enough(running: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in running.client_environment().items():
+        if name.startswith("AWS_"):
+            monkeypatch.setenv(name, value)
+    with Session() as session:
+        assert session.run("6 * 7").text == "42"
+
+
+def test_running_server_of_the_data_directory_is_found(running: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CELLBLOCK_DATA_DIR", str(running.data_dir))
+    with Session() as session:
+        assert session.run("6 * 7").text == "42"
+
+
+def test_data_directory_can_be_named(running: RunningServer) -> None:
+    found = find_server(running.data_dir)
+    assert (found.url, found.key_id) == (running.url, running.key_id)
+
+
+def test_no_server_is_told_with_what_starts_one(tmp_path: Path) -> None:
+    with pytest.raises(ServerNotFound, match=r"no server runs on .*data; start one with: cellblock serve"):
+        find_server()
+
+
+def test_address_without_a_key_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLES[0], "http://127.0.0.1:8080")
+    with pytest.raises(ServerNotFound, match="AWS_ACCESS_KEY_ID"):
+        find_server()
