@@ -175,7 +175,7 @@ class FileRead:
     """One file of a batch; `data` is None when `error` says why it could not be read."""
 
     path: str
-    data: bytes | None
+    data: bytes | bytearray | None
     size: int
     error: FileFault = ""
     message: str = ""

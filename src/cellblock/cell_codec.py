@@ -178,7 +178,7 @@ def _files_read(call: ReadFiles, meta: Meta, collected: Collected) -> FilesRead:
 
 def _file_read(path: str, item: Meta, data: bytearray | None) -> FileRead:
     fault = cast(FileFault, _choice(item, "error", get_args(FileFault)))
-    content = None if fault else bytes(data or b"")
+    content = None if fault else data or b""
     return FileRead(path=path, data=content, size=_integer(item, "size"), error=fault, message=_text(item, "message"))
 
 

@@ -49,7 +49,7 @@ async def send_followed(
             await asyncio.gather(run, return_exceptions=True)
 
 
-async def _last_event(run: asyncio.Future[ToolResult], answer: StreamedAnswer, record: RequestRecord) -> bytes:
+async def _last_event(run: asyncio.Future[ToolResult], answer: StreamedAnswer, record: RequestRecord) -> bytearray:
     try:
         result = run.result()
         record.is_error = result.is_error

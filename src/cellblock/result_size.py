@@ -42,9 +42,9 @@ def fit_task(task: TaskState) -> TaskState:
     return replace(task, stdout=stdout, stderr=stderr, dropped_bytes=task.dropped_bytes + lost) if lost else task
 
 
-def content_size(content: str | bytes) -> int:
+def content_size(content: str | bytes | bytearray) -> int:
     """Bytes of a file's content in an event."""
-    return blob_size(content) if isinstance(content, bytes) else text_size(content)
+    return text_size(content) if isinstance(content, str) else blob_size(content)
 
 
 def fits_event(size: int) -> bool:

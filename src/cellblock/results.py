@@ -29,7 +29,7 @@ class FileBlock:
 
     uri: str
     mime_type: str | None
-    content: str | bytes
+    content: str | bytes | bytearray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -133,7 +133,7 @@ def _inside(directory: Path, path: str) -> Path:
     return target
 
 
-def _write(target: Path, data: bytes) -> None:
+def _write(target: Path, data: bytes | bytearray) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(data)
     sys.stderr.write(f"cellblock: wrote {_shown(str(target))}\n")

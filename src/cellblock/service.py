@@ -59,6 +59,7 @@ LAST_ANSWER_SECONDS = 294.0  # an interruption takes some of what is left
 LAST_RUN_SECONDS = 291.0
 LEAST_RUN_SECONDS = 0.1
 NO_ANSWER_NOTE = "it had no turn: calls of one language run one after the other"
+ONLY_LOOK = frozenset({"readFiles", "listFiles", "getTask"})  # may be done again, so that no file's megabytes are kept for a retry
 INTERRUPTED = "The call was interrupted because its client went away; a repeated request does not run it again"
 
 
@@ -179,7 +180,7 @@ class Service:
     async def invoke(self, caller: Caller, request: Invoke, delivery: Delivery) -> ToolResult:
         """Use a tool in a session; a request that comes again gets the first one's result. Cancelling it interrupts the run."""
         self._admit(caller, "InvokeCodeInterpreter", request.interpreter_id)
-        if request.invocation_id is None:
+        if request.invocation_id is None or request.tool in ONLY_LOOK:
             return await self._run(caller, request, delivery)
         key = CallKey(
             access_key_id=caller.key.id,

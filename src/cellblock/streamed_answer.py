@@ -43,7 +43,7 @@ class StreamedAnswer:
         raw = [(name.encode("ascii"), value.encode("latin-1", "replace")) for name, value in headers.items()]
         await self._send({"type": "http.response.start", "status": status, "headers": raw})
 
-    async def piece(self, data: bytes) -> None:
+    async def piece(self, data: bytes | bytearray) -> None:
         """A part of the body. Raises ClientGone."""
         if self._gone is not None and self._gone.done():
             raise ClientGone

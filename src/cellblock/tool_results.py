@@ -211,7 +211,7 @@ def _link(directory: str, entry: Entry) -> LinkBlock:
 def _file_block(file: FileRead) -> FileBlock:
     data = file.data or b""
     try:
-        content: str | bytes = data.decode("utf-8")
+        content: str | bytes | bytearray = data.decode("utf-8")
     except UnicodeDecodeError:
         content = data
     return FileBlock(uri=file_uri(file.path), mime_type=_mime_type_of(file.path, data, is_text=isinstance(content, str)), content=content)
@@ -238,7 +238,7 @@ def _in_workspace(path: str) -> PurePosixPath:
     return plain.relative_to(WORKSPACE) if plain.is_relative_to(WORKSPACE) else plain
 
 
-def _mime_type_of(path: str, data: bytes, *, is_text: bool) -> str:
+def _mime_type_of(path: str, data: bytes | bytearray, *, is_text: bool) -> str:
     if known := _mime_type_of_name(path):
         return known
     for signature, mime_type in _SIGNATURES:

@@ -94,7 +94,9 @@ class Decoder:
         if len(self._buffer) < middle + body_length:
             return None
         meta = _meta(bytes(self._buffer[start + _HEADER.size : middle]))
-        return Frame(Kind(kind), call, meta, bytes(self._buffer[middle : middle + body_length])), middle + body_length
+        with memoryview(self._buffer) as view:  # a slice of the buffer itself would be one copy more
+            body = bytes(view[middle : middle + body_length])
+        return Frame(Kind(kind), call, meta, body), middle + body_length
 
 
 def _meta(text: bytes) -> Meta:

@@ -30,7 +30,7 @@ from cellblock.calls import (
 from cellblock.errors import BodyTooLarge, CellblockError, ValidationFailed
 from cellblock.http_body import Bodies, ClientGone
 from cellblock.results import FileBlock, ImageBlock, LinkBlock, Structured, TextBlock, ToolResult
-from cellblock.wire.encoding import error, json_bytes, result_members
+from cellblock.wire.encoding import error, result_into
 from cellblock.wire.eventstream import exception_event, result_event
 from cellblock.wire.head import read_head
 from cellblock.wire.operations import OPERATIONS, match
@@ -72,7 +72,10 @@ def event_stream(data: bytes) -> None:
         buffer.add_data(sent[start:end])
         messages += list(buffer)
     (message,) = messages
-    assert message.payload == json_bytes(result_members(result))
+    expected = bytearray()
+    result_into(expected, result)
+    assert message.payload == expected
+    json.loads(expected)
     assert message.headers[":event-type"] == "result"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import pytest
@@ -10,11 +11,20 @@ from botocore.eventstream import EventStreamBuffer, EventStreamMessage
 
 from cellblock.errors import Internal
 from cellblock.results import FileBlock, ImageBlock, LinkBlock, Structured, TextBlock, ToolResult
-from cellblock.wire.encoding import blob_size, json_bytes, result_members, stream_headers, text_size
+from cellblock.wire.encoding import blob_size, result_into, stream_headers, text_size
 from cellblock.wire.eventstream import PAYLOAD_MAX_BYTES, result_event
 from wire.botocore_judge import streamed
 
-EMPTY_BYTES = len(json_bytes(result_members(ToolResult(content=(TextBlock(""),)))))
+PIECE_BYTES = 3 * 256 * 1024  # of base64 that is made at once
+
+
+def as_json(result: ToolResult) -> bytes:
+    buffer = bytearray()
+    result_into(buffer, result)
+    return bytes(buffer)
+
+
+EMPTY_BYTES = len(as_json(ToolResult(content=(TextBlock(""),))))
 CODE = ToolResult(
     content=(TextBlock("Hello World!!!"),),
     structured=Structured(stdout="Hello World!!!", stderr="", exit_code=0, execution_time=0.0148),
@@ -122,10 +132,25 @@ def test_one_byte_more_is_refused() -> None:
 
 @pytest.mark.parametrize("text", ["", "plain", '"quoted"\\', "\n\r\t\b\f", "\x00\x1f\x7f", "äö☃", "\U0001f600", "\u2028</script>"])
 def test_size_of_a_text_is_known_before_it_is_sent(text: str) -> None:
-    extra = len(json_bytes(result_members(ToolResult(content=(TextBlock(text),))))) - EMPTY_BYTES
+    extra = len(as_json(ToolResult(content=(TextBlock(text),)))) - EMPTY_BYTES
     assert text_size(text) == extra + 2
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 4, 100])
 def test_size_of_a_blob_is_known_before_it_is_sent(size: int) -> None:
-    assert blob_size(bytes(size)) == len(json_bytes(bytes(size)))
+    empty = len(as_json(ToolResult(content=(FileBlock(uri="", mime_type=None, content=b""),))))
+    assert blob_size(bytes(size)) == len(as_json(ToolResult(content=(FileBlock(uri="", mime_type=None, content=bytes(size)),)))) - empty + 2
+
+
+@pytest.mark.parametrize("size", [PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 2 * PIECE_BYTES + 2])
+def test_blob_made_in_pieces_is_one(size: int) -> None:
+    content = os.urandom(size)
+    (block,) = received(ToolResult(content=(FileBlock(uri="file:///a", mime_type=None, content=bytearray(content)),)))["content"]
+    assert block["resource"]["blob"] == content
+
+
+def test_blobs_find_their_places_among_texts_with_the_placeholders_character() -> None:
+    blocks = (TextBlock("\0"), ImageBlock(data=b"one", mime_type="image/png"), TextBlock("\\u0000\0\0"))
+    found = received(ToolResult(content=(*blocks, FileBlock(uri="file:///\0", mime_type=None, content=b"\xfftwo"))))["content"]
+    assert [found[0]["text"], found[1]["data"], found[2]["text"]] == ["\0", b"one", "\\u0000\0\0"]
+    assert found[3]["resource"]["blob"] == b"\xfftwo"

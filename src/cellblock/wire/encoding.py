@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+import pybase64
 
 from cellblock.errors import CellblockError, Throttled, ValidationFailed
 from cellblock.model import Interpreter, Page, Session
@@ -16,7 +17,9 @@ from cellblock.wire.operations import SESSION_HEADER, TASK_HEADER, Operation, Op
 
 EVENT_STREAM_TYPE = "application/vnd.amazon.eventstream"
 
-_JSON = msgspec.json.Encoder()  # bytes as base64, times as ISO 8601 with their zone
+_JSON = msgspec.json.Encoder()  # times as ISO 8601 with their zone
+_PLACE = b"\0"  # JSON writes a NUL as an escape, so that this one stands nowhere else
+_PIECE_BYTES = 3 * 256 * 1024  # of three bytes each, so that the pieces' base64 is the whole's
 
 Members = dict[str, Any]
 
@@ -27,7 +30,7 @@ class Response:
 
     status: int
     headers: Mapping[str, str]
-    body: bytes
+    body: bytes | bytearray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,13 +77,22 @@ def error_members(failure: CellblockError) -> Members:
     return members
 
 
-def result_members(result: ToolResult) -> Members:
-    """A tool's result in the API's members, in the order that the service is known to send."""
-    members: Members = {"content": [_block(block) for block in result.content]}
+def result_into(buffer: bytearray, result: ToolResult) -> None:
+    """Append a tool's result as JSON, its members in the order that the service is known to send.
+
+    Files and pictures come to their places afterwards: a codec of their own is eight times as fast as the JSON encoder, and needs no
+    second copy of them.
+    """
+    blobs: list[bytes | bytearray] = []
+    members: Members = {"content": [_block(block, blobs) for block in result.content]}
     if result.structured is not None:
         members["structuredContent"] = _structured(result.structured)
     members["isError"] = result.is_error
-    return members
+    first, *others = json_bytes(members).split(_PLACE)
+    buffer += first
+    for blob, part in zip(blobs, others, strict=True):
+        _base64_into(buffer, blob)
+        buffer += part
 
 
 def json_bytes(value: object) -> bytes:
@@ -93,7 +105,7 @@ def text_size(text: str) -> int:
     return len(_JSON.encode(text))
 
 
-def blob_size(data: bytes) -> int:
+def blob_size(data: bytes | bytearray) -> int:
     """Bytes of data in an answer's JSON, quotes included."""
     return (len(data) + 2) // 3 * 4 + 2
 
@@ -198,24 +210,37 @@ _WRITERS: dict[OperationName, Callable[[Any, str], Members]] = {
 }
 
 
-def _block(block: Block) -> Members:
+def _block(block: Block, blobs: list[bytes | bytearray]) -> Members:
     match block:
         case TextBlock():
             return {"type": "text", "text": block.text}
         case ImageBlock():
-            return {"type": "image", "data": block.data, "mimeType": block.mime_type}
+            return {"type": "image", "data": _place_of(block.data, blobs), "mimeType": block.mime_type}
         case FileBlock():
-            return {"type": "resource", "resource": _resource(block)}
+            return {"type": "resource", "resource": _resource(block, blobs)}
         case LinkBlock():
             return _link(block)
 
 
-def _resource(block: FileBlock) -> Members:
+def _resource(block: FileBlock, blobs: list[bytes | bytearray]) -> Members:
     kind = "text" if isinstance(block.content, str) else "blob"
     members: Members = {"type": kind, "uri": block.uri}
     if block.mime_type is not None:
         members["mimeType"] = block.mime_type
-    return members | {kind: block.content}
+    return members | {kind: block.content if isinstance(block.content, str) else _place_of(block.content, blobs)}
+
+
+def _place_of(blob: bytes | bytearray, blobs: list[bytes | bytearray]) -> msgspec.Raw:
+    blobs.append(blob)
+    return msgspec.Raw(_PLACE)
+
+
+def _base64_into(buffer: bytearray, blob: bytes | bytearray) -> None:
+    buffer += b'"'
+    with memoryview(blob) as view:
+        for start in range(0, len(view), _PIECE_BYTES):
+            buffer += pybase64.b64encode(view[start : start + _PIECE_BYTES])
+    buffer += b'"'
 
 
 def _link(block: LinkBlock) -> Members:
