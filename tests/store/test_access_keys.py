@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from cellblock.data_directory import DataDirectoryError
+from cellblock.data_directory import SECRETS_KEY_NAME, DataDirectoryError
 from cellblock.errors import AccessKeyNotFound, AccountExists, AccountNotFound, KeyNameInUse, UnknownKey
 from cellblock.key_ring import KeyRing
 from cellblock.model import AccessKey, Account, new_access_key, new_secret, now
 from cellblock.policies import Policy, Statement
 from cellblock.store.protocol import Store
-from cellblock.store.sealing import KEY_NAME, Sealer, is_sealed
+from cellblock.store.sealing import Sealer, is_sealed
 from store.things import ACCOUNT, OTHER_ACCOUNT, START
 
 READ_ONLY = Policy((Statement("Allow", ("bedrock-agentcore:Get*",), ("*",)), Statement("Deny", ("*",), ("arn:aws:x",))))
@@ -135,11 +135,11 @@ async def test_key_that_was_revoked_while_it_was_looked_up_is_not_remembered(sto
 
 
 def test_sealed_secret_opens_with_its_own_file_and_id_alone(tmp_path: Path) -> None:
-    sealer, other = Sealer(tmp_path / KEY_NAME), Sealer(tmp_path / "other.key")
+    sealer, other = Sealer(tmp_path / SECRETS_KEY_NAME), Sealer(tmp_path / "other.key")
     kept = sealer.seal("very secret", "AKIAONE")
     assert is_sealed(kept)
     assert "very secret" not in kept
-    assert Sealer(tmp_path / KEY_NAME).open(kept, "AKIAONE") == "very secret"
+    assert Sealer(tmp_path / SECRETS_KEY_NAME).open(kept, "AKIAONE") == "very secret"
     assert kept != sealer.seal("very secret", "AKIAONE")
     other.seal("makes the other file", "x")
     for wrong, owner in ((sealer, "AKIATWO"), (other, "AKIAONE")):
@@ -148,9 +148,9 @@ def test_sealed_secret_opens_with_its_own_file_and_id_alone(tmp_path: Path) -> N
 
 
 def test_damaged_key_file_is_named(tmp_path: Path) -> None:
-    (tmp_path / KEY_NAME).write_bytes(b"short")
-    with pytest.raises(DataDirectoryError, match=KEY_NAME):
-        Sealer(tmp_path / KEY_NAME).seal("secret", "AKIAONE")
+    (tmp_path / SECRETS_KEY_NAME).write_bytes(b"short")
+    with pytest.raises(DataDirectoryError, match=SECRETS_KEY_NAME):
+        Sealer(tmp_path / SECRETS_KEY_NAME).seal("secret", "AKIAONE")
 
 
 async def test_database_holds_no_secret_in_the_clear(store: Store, data_dir: Path, first: AccessKey) -> None:
