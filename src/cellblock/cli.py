@@ -25,6 +25,7 @@ COMMANDS = {
     "serve": Entry("serve", "Serve the API until SIGINT or SIGTERM."),
     "env": Entry("env", "Print what AWS clients need to use the server."),
     "run": Entry("run", "Run one piece of code in a sandbox of its own."),
+    "mcp": Entry("mcp", "Give an MCP client a code interpreter."),
     "runtime": Entry("runtime", "Build or list the Python, Node and libraries that sessions see."),
     "accounts": Entry("accounts", "List or make accounts: what belongs to one is not seen by another."),
     "keys": Entry("keys", "Hand out, list, revoke and rotate access keys."),

@@ -24,6 +24,7 @@ from cellblock.interpreter_limits import cell_limits
 from cellblock.key_ring import KeyRing
 from cellblock.listeners import Address, Listeners, listening, unix_listener
 from cellblock.live_figures import LiveFigures
+from cellblock.mcp_mount import McpMount
 from cellblock.model import now
 from cellblock.operator_app import SOCKET_MODE, OperatorApplication, OperatorHttp
 from cellblock.plain_pages import PlainPage, health, readiness
@@ -74,7 +75,7 @@ def _certificates(settings: Settings) -> Certificates | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Running:
-    application: Application
+    application: McpMount
     operator: OperatorApplication
     live: LiveSessions
     drain_seconds: float
@@ -102,16 +103,19 @@ async def _start(settings: Settings, node: Node, parts: AsyncExitStack, clock: C
     parts.push_async_callback(_cancel, housekeeping)
     _log.info("started", sessions_of_a_dead_server=ended)
     figures = LiveFigures(live, pool, node)
+    keys = KeyRing(store)
     application = Application(
         service=service,
-        keys=KeyRing(store),
+        keys=keys,
         clock=clock,
         max_large_bodies=settings.max_large_bodies,
         pages=_pages(settings, telemetry, figures),
         observer=observer,
     )
     operator = OperatorApplication(live, figures, telemetry.audit)
-    return _Running(application=application, operator=operator, live=live, drain_seconds=settings.drain_seconds)
+    mcp = McpMount(application, service, keys, settings=settings, observer=observer, clock=clock)
+    parts.push_async_callback(mcp.close)
+    return _Running(application=mcp, operator=operator, live=live, drain_seconds=settings.drain_seconds)
 
 
 def _pages(settings: Settings, telemetry: Telemetry, figures: LiveFigures) -> dict[str, PlainPage]:
@@ -130,6 +134,7 @@ async def _listen(running: _Running, http: HttpServer, stop: StopSignals) -> Non
         draining = asyncio.create_task(running.live.wait_idle(running.drain_seconds), name="drain")
         await _finished_before(draining, stop.at_once)
         await running.live.close(SERVER_STOPPED)
+        await running.application.close()  # its clients keep streams open, which would be waited for
     finally:
         await _close_http(http, serving)
 
