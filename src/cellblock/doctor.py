@@ -216,7 +216,8 @@ def _user_network() -> Finding:
         name="user network",
         ok=not reason,
         found=reason or f"{user_network.PROGRAM} gives sessions of network mode PUBLIC the internet",
-        cost="sessions of network mode PUBLIC have no network; SANDBOX needs none",
+        cost="sessions of network mode PUBLIC have a proxy for HTTP, HTTPS and SOCKS 5, which clients must know of: no UDP, no name server,"
+        " no plain sockets; SANDBOX needs none",
         mend=f"sudo apt install {user_network.PROGRAM} && sudo modprobe tun && sudo chmod 0666 {user_network.TUN}",
         is_needed=False,
     )
@@ -228,8 +229,8 @@ def _packet_rules() -> Finding:
         name="packet rules",
         ok=ok,
         found=found,
-        cost="sessions of network mode PUBLIC cannot start: private addresses could not be closed to them",
-        mend="sudo modprobe nf_tables",
+        cost="sessions of network mode PUBLIC cannot start with slirp4netns: private addresses could not be closed to them",
+        mend="sudo modprobe nf_tables, or export CELLBLOCK_USER_NETWORK=proxy",
         is_needed=False,
     )
 

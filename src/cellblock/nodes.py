@@ -244,6 +244,7 @@ class LocalNode:
         if self._enforcing is not None:
             self._enforcing.cancel()
             await asyncio.gather(self._enforcing, return_exceptions=True)
+        await self._networks.close()
         if self._template is not None:
             await self._template.close()
         if self._groups is not None:
@@ -262,11 +263,11 @@ class LocalNode:
         try:
             parts.group = self._groups.create(name, _group_limits(limits))
             host_ids = self._identities.host_ids(parts.identity)
-            async with prepared(grants, code=self._code, host_ids=host_ids) as granted:
-                contents = _Contents(limits, granted, self._networks.plan(limits.network))
-                await self._spawn(name, parts, contents)
-            parts.group.watch(cell.pid)
-            await self._attach(parts, contents.network)
+            with self._networks.planned(limits.network) as network:
+                async with prepared(grants, code=self._code, host_ids=host_ids) as granted:
+                    await self._spawn(name, parts, _Contents(limits, granted, network))
+                parts.group.watch(cell.pid)
+                await self._attach(parts, network)
             await cell.begin()
         except OSError as error:
             await cell.close()
@@ -300,7 +301,12 @@ class LocalNode:
         """A clone of the template for `parts`; of a new one when the template dies while it is asked."""
         template = await self._live_template()
         members, entrance = parts.group.open_members(), parts.group.open_entrance()
-        uses = [*(("group", one) for one in members), *(("entrance", one) for one in entrance), *contents.granted.descriptors]
+        uses = [
+            *(("group", one) for one in members),
+            *(("entrance", one) for one in entrance),
+            *contents.granted.descriptors,
+            *contents.network.descriptors,
+        ]
         request = SpawnRequest(
             name=name,
             identity=parts.identity,

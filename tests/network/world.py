@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import socket
 import socketserver
@@ -20,6 +21,8 @@ OTHER_PUBLIC = "45.33.7.9"
 PRIVATE = ("10.1.2.3", "172.16.5.5", "192.168.7.7", "100.64.1.1", "169.254.169.254", "203.0.113.9")
 MACHINE, ROUTER = "11.1.0.2", "11.1.0.1"
 NAMES = {"web.example": PUBLIC, "api.web.example": PUBLIC, "other.example": OTHER_PUBLIC, "inside.example": PRIVATE[0]}
+TURNING_NAME = "turning.example"  # leads to a public and to a private address in turn
+TURNING = itertools.cycle([PUBLIC, PRIVATE[0]])
 WEB_PORT, ECHO_PORT, SERVICE_PORT = 80, 7777, 8099
 CLONE_NEWNET = 0x40000000
 
@@ -54,11 +57,10 @@ def small_internet() -> Iterator[World]:
         machine, world = (stack.enter_context(_namespace()) for _ in range(2))
         _connect(machine, world)
         made = World(_open(stack, machine), _open(stack, world))
-        for place in (made.outside, made.on_machine):
-            for server in _servers(place, made):
-                stack.callback(server.server_close)
-                stack.callback(server.shutdown)
-                threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        for server in (*_servers(made.outside, made), *_servers(made.on_machine, made), *_names_served(made)):
+            stack.callback(server.server_close)
+            stack.callback(server.shutdown)
+            threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         yield made
 
 
@@ -103,7 +105,13 @@ def _servers(place: Callable[..., Any], world: World) -> Iterator[socketserver.B
     for port in (WEB_PORT, SERVICE_PORT):
         yield place(ThreadingHTTPServer, ("0.0.0.0", port), _web(world))
     yield place(socketserver.ThreadingUDPServer, ("0.0.0.0", ECHO_PORT), _Echo)
-    yield place(socketserver.ThreadingUDPServer, ("0.0.0.0", 53), _Names)
+
+
+def _names_served(world: World) -> Iterator[socketserver.BaseServer]:
+    """Where this host's resolvers ask, each on its own address, which an answer must come from."""
+    for address in _name_servers():
+        place = world.on_machine if address.startswith("127.") else world.outside
+        yield place(socketserver.ThreadingUDPServer, (address, 53), _Names)
 
 
 def _web(world: World) -> type[BaseHTTPRequestHandler]:
@@ -143,7 +151,7 @@ class _Names(socketserver.BaseRequestHandler):
             labels.append(question[place + 1 : place + 1 + question[place]].decode())
             place += 1 + question[place]
         (kind,) = struct.unpack(">H", question[place + 1 : place + 3])
-        address = NAMES.get(".".join(labels).lower())
+        address = next(TURNING) if labels == TURNING_NAME.split(".") else NAMES.get(".".join(labels).lower())
         answers = [struct.pack(">HHHIH", 0xC00C, 1, 1, 0, 4) + socket.inet_aton(address)] if address and kind == 1 else []
         head = data[:2] + struct.pack(">HHHHH", 0x8180 if address else 0x8183, 1, len(answers), 0, 0)
         channel.sendto(head + question[: place + 5] + b"".join(answers), self.client_address)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping, Sequence
+import socket
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from cellblock.network_grants import NetworkGrant
+from cellblock.sandbox import user_network
 from cellblock.sandbox.closed_ranges import RangeRule, own_addresses, range_rules
-from cellblock.sandbox.user_network import NAME_SERVER, Joined, StackPlan, UserNetwork, missing
+from cellblock.sandbox.proxy.cell_end import PORT, VARIABLES, CellProxy
+from cellblock.sandbox.proxy.reach import Place, ReachMessage, Rule
+from cellblock.sandbox.proxy.server_end import ProxyProcess
+from cellblock.sandbox.user_network import NAME_SERVER, Joined, StackPlan, UserNetwork
 from cellblock.settings import Settings
 from cellblock_cell.packet_filter import PacketRule
 
 _INSTALLERS = {"/etc/pip.conf": "pip.conf", "/etc/uv/uv.toml": "uv.toml", "/etc/npmrc": "npmrc"}
+_RETRIES = {"UV_HTTP_RETRIES": "3"}
 _NAME_SERVER_RULES = tuple(
     PacketRule(network=f"{NAME_SERVER}/32", is_open=True, protocol=protocol, ports=(53, 53)) for protocol in ("udp", "tcp")
 )
@@ -23,17 +30,25 @@ _VERSION_6 = PacketRule(network="::/0", is_open=False)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkPlan:
-    """What one cell is told, and whether a stack serves it."""
+    """What one cell is told, and what serves it: a stack, or a proxy, whose listener comes over `channel`, or nothing."""
 
     has_stack: bool = False
+    reach: ReachMessage | None = None
+    channel: tuple[socket.socket, socket.socket] | None = None
     rules: tuple[PacketRule, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def descriptors(self) -> list[tuple[str, int]]:
+        """What the cell inherits for it."""
+        return [("proxy", self.channel[1].fileno())] if self.channel else []
+
     def message(self) -> dict[str, object]:
         """As `cellblock_cell.network` reads it."""
         rules = [dataclasses.asdict(rule) for rule in self.rules]
-        return {"rules": rules, "files": {**self.files}, "environment": {**self.environment}, "ports": []}
+        ports = [PORT] if self.reach else []
+        return {"rules": rules, "files": {**self.files}, "environment": {**self.environment}, "ports": ports}
 
 
 class Attachment(Protocol):
@@ -57,27 +72,68 @@ class NoAttachment:
 
 
 class Networks:
-    """Plans and starts the networks of a node's cells; each attachment belongs to who asked for it."""
+    """Plans and starts the networks of a node's cells; each attachment belongs to who asked for it. Close it."""
 
     def __init__(self, settings: Settings, stack: StackPlan) -> None:
         self._settings = settings
         self._stack = stack
+        self._proxy = ProxyProcess(stack.owner or 0)
 
-    def plan(self, grant: NetworkGrant) -> NetworkPlan:
-        """What a cell with this grant is told."""
-        if grant.mode != "PUBLIC" or self._settings.user_network == "none" or missing():
-            return NetworkPlan()
+    @property
+    def proxy_pid(self) -> int | None:
+        """Of the proxy's process, while there is one."""
+        return self._proxy.pid
+
+    async def close(self) -> None:
+        """End what all cells shared."""
+        await self._proxy.close()
+
+    @contextlib.contextmanager
+    def planned(self, grant: NetworkGrant) -> Iterator[NetworkPlan]:
+        """What a cell with this grant is told; the plan is good until it is attached."""
+        way = self._way(grant)
+        if way == "stack":
+            yield self._stack_plan()
+        elif way == "proxy":
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with ours, theirs:
+                yield self._proxy_plan(grant, (ours, theirs))
+        else:
+            yield NetworkPlan()
+
+    async def attach(self, plan: NetworkPlan, cell: Joined) -> Attachment:
+        """Start what the plan needs beside the cell. Raises HostNotReady."""
+        if plan.has_stack:
+            return await UserNetwork.start(self._stack, cell)
+        if plan.reach is not None and plan.channel is not None:
+            return CellProxy(self._proxy, plan.channel[0].dup(), plan.reach)
+        return NoAttachment()
+
+    def _way(self, grant: NetworkGrant) -> str:
+        wanted = self._settings.user_network
+        if grant.mode == "SANDBOX" or wanted == "none":
+            return "none"
+        if grant.mode == "VPC" or wanted == "proxy":
+            return "proxy"
+        return "stack" if wanted == user_network.PROGRAM or not user_network.missing() else "proxy"
+
+    def _stack_plan(self) -> NetworkPlan:
         rules = [_packet_rule(rule) for rule in self._ranges() if rule.network.version == 4]
         return NetworkPlan(
             has_stack=True,
             rules=(*_NAME_SERVER_RULES, *rules, _VERSION_6),
             files={"/etc/resolv.conf": f"nameserver {NAME_SERVER}\n", **self._installer_files()},
-            environment={"UV_HTTP_RETRIES": "3"},
+            environment=_RETRIES,
         )
 
-    async def attach(self, plan: NetworkPlan, cell: Joined) -> Attachment:
-        """Start what the plan needs beside the cell. Raises HostNotReady."""
-        return await UserNetwork.start(self._stack, cell) if plan.has_stack else NoAttachment()
+    def _proxy_plan(self, grant: NetworkGrant, channel: tuple[socket.socket, socket.socket]) -> NetworkPlan:
+        reach = ReachMessage(
+            rules=tuple(Rule(str(rule.network), rule.is_open) for rule in self._ranges()),
+            everything=grant.mode == "PUBLIC",
+            domains=tuple(Place(domain.name, domain.ports) for domain in grant.domains),
+            networks=tuple(Place(str(allowed.network), allowed.ports) for allowed in grant.networks),
+        )
+        return NetworkPlan(reach=reach, channel=channel, files=self._installer_files(), environment={**_RETRIES, **VARIABLES})
 
     def _ranges(self) -> Sequence[RangeRule]:
         settings = self._settings

@@ -16,8 +16,8 @@ _RANGES_HELP = "ranges such as `10.1.0.0/16` or `fd00::/8`, separated by commas"
 class Network(Group):
     """Network"""
 
-    user_network: Literal["auto", "slirp4netns", "none"] = setting(
-        "auto", "what gives sessions of mode PUBLIC the internet: `auto` takes what this machine has"
+    user_network: Literal["auto", "slirp4netns", "proxy", "none"] = setting(
+        "auto", "what gives sessions of mode PUBLIC the internet: `auto` takes slirp4netns where it can run, else the proxy"
     )
     network_closed_ranges: tuple[str, ...] = setting(
         (), "addresses that no session reaches, beside those that are always closed", form=_RANGES, form_help=_RANGES_HELP
