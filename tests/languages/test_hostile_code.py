@@ -19,7 +19,7 @@ BORNE = {
     "promise-then": f"Promise.prototype.then = {FAIL};",
     "json": f"JSON.stringify = JSON.parse = {FAIL};",
     "typed-arrays": f"for (const name of ['set', 'slice', 'subarray', 'fill']) Object.getPrototypeOf(Uint8Array.prototype)[name] = {FAIL};",
-    "buffers": f"for (const name of ['alloc', 'concat']) Buffer[name] = {FAIL};",
+    "buffers": f"for (const name of ['alloc', 'allocUnsafe', 'concat', 'from']) Buffer[name] = {FAIL};",
     "timers": f"for (const name of ['setTimeout', 'setImmediate', 'clearTimeout']) globalThis[name] = require('timers')[name] = {FAIL};",
     "inspect-and-types": f"require('util').inspect = require('util').types.isPromise = {FAIL};",
     "handles": f"process._getActiveHandles = {FAIL};",
@@ -29,6 +29,16 @@ BORNE = {
     "the-kernels-properties": f"for (const name of {METHODS}) __cellblock[name] = {FAIL};",
     "the-kernel-itself": "globalThis.__cellblock = null; delete globalThis.__cellblock; var __cellblock = 1;",
     "calls-of-the-kernels-methods": "__cellblock.begun('call-2.js'); __cellblock.threw(new Error('forged'), { name: 'call-2.js' });",
+    "forged-beginnings-and-ends-of-later-calls": """
+        const timer = setInterval(() => {
+            for (const call of [2, 3, 4, 5, 6]) {
+                __cellblock.begun(`call-${call}.js`);
+                __cellblock.settled(`call-${call}.js`);
+                __cellblock.threw(new Error('forged'), { name: `call-${call}.js` });
+            }
+        });
+        timer.unref();
+        undefined""",
     "uncaught-exceptions-handler-removed": "process.removeAllListeners('uncaughtException');",
     "endless-values": "({ get [Symbol.toStringTag]() { throw null; } })[Symbol.iterator];",
     "debugger": "debugger;",

@@ -1,6 +1,7 @@
 // The control thread of a kernel: speaks with the agent, prepares the code, has the main thread evaluate it.
 // It stays awake while the user's code keeps the main thread busy, and so can end an endless loop.
 
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { writeSync } from "node:fs";
 import net from "node:net";
@@ -51,7 +52,8 @@ async function begin({ call, meta: { code, language } }) {
   count += 1;
   const current = { call, isEvaluated: false, isStopped: false, isStopping: false, isStubborn: false, isTerminated: false };
   run = current;
-  const program = prepare({ code, language, name: scriptName(count, language), parse });
+  const token = randomUUID(); // the code, which can call the kernel's methods, must not know by what a later run is told
+  const program = prepare({ code, language, name: scriptName(count, language), token, parse });
   parentPort.postMessage({ begin: program });
   if (program.refusal) return;
   const objectGroup = program.name; // of this run alone: the news of a run's end may come when the next one has begun
@@ -81,10 +83,10 @@ function giveUp(reason) {
 }
 
 /** Show the main thread what its code threw, or why and where V8 refused the text: it knows which of the two. */
-async function fail(current, { name, code }, { exception, lineNumber, columnNumber }) {
+async function fail(current, { name, token, code }, { exception, lineNumber, columnNumber }) {
   const { objectId, unserializableValue, value } = exception;
   const thrown = objectId ? { objectId } : unserializableValue ? { unserializableValue } : { value };
-  const place = { name, code, line: lineNumber + 1, column: columnNumber + 1 };
+  const place = { name, token, code, line: lineNumber + 1, column: columnNumber + 1 };
   const functionDeclaration = "function (thrown, place) { this.threw(thrown, place); }";
   await post("Runtime.callFunctionOn", { functionDeclaration, objectId: kernel.objectId, arguments: [thrown, { value: place }], silent: true });
   if (run === current) parentPort.postMessage({ threw: true });

@@ -16,6 +16,7 @@ const { Number, Promise } = globalThis; // the user's code may give these names,
 const { setImmediate } = timers;
 const { inspect } = util;
 const { isPromise } = util.types;
+const bytesOf = Buffer.from.bind(Buffer);
 const exit = process.exit.bind(process);
 const CLOSE_MS = 200; // of a control thread that is well, more than enough
 
@@ -53,10 +54,10 @@ class Kernel {
   #load;
   #run = null;
   #value = undefined;
-  #started = null;
-  #thrown = null;
+  #started = { __proto__: null }; // by the token of the run, as is what was thrown: the code does not know it, and so cannot stand in the way
+  #thrown = { __proto__: null };
   #work = new Work();
-  #write = { stdout: process.stdout.write.bind(process.stdout), stderr: process.stderr.write.bind(process.stderr) };
+  #write = { stdout: writerOf(process.stdout), stderr: writerOf(process.stderr) };
 
   constructor(control, runtime, load) {
     this.#control = control;
@@ -70,13 +71,13 @@ class Kernel {
    * The evaluated text awaits this first: the user's part then runs in a turn outside the inspector's, where it can be ended. The inspector
    * calls this and `threw` between any two steps of other code, the runtime's too, so that they may do nothing but keep what they are given.
    */
-  begun(name) {
-    return new Promise((go) => (this.#started = { name, go }));
+  begun(token) {
+    return new Promise((go) => (this.#started[token] = go));
   }
 
   /** The evaluation threw, or V8 refused the text, at this place. A message follows. */
   threw(error, place) {
-    this.#thrown = { error, place };
+    this.#thrown[place.token] = { error, place };
   }
 
   /** The evaluated text's static imports. */
@@ -89,12 +90,12 @@ class Kernel {
     this.#value = values.at(-1);
   }
 
-  /** The evaluated text of this name has come to its end, perhaps long after its run. */
-  settled(name) {
+  /** The evaluated text of this token has come to its end, perhaps long after its run. */
+  settled(token) {
     const run = this.#run;
     const value = this.#value;
     this.#value = undefined;
-    if (run === null || run.name !== name || run.isSettled) return;
+    if (run === null || run.token !== token || run.isSettled) return;
     run.isSettled = true;
     this.#drain.watch();
     if (!isPromise(value)) {
@@ -115,7 +116,7 @@ class Kernel {
     if (begin) this.#begin(ownOf(begin));
     else if (areYouWell) this.#control.postMessage({ isWell: true });
     else if (this.#run === null) return;
-    else if (settled) this.settled(this.#run.name);
+    else if (settled) this.settled(this.#run.token);
     else if (threw) this.#toldOfError();
     else if (interrupt) this.#interrupted();
     else if (unsettled) this.#unsettled(unsettled.isEvaluated);
@@ -124,7 +125,7 @@ class Kernel {
   #begin(program) {
     process.exitCode = undefined;
     this.#work.forget();
-    this.#run = { name: program.name, hasBegun: false, isSettled: false, isInterrupted: false, pending: null };
+    this.#run = { token: program.token, hasBegun: false, isSettled: false, isInterrupted: false, pending: null };
     stacks.keepPositions(program.name, program);
     if (program.refusal) this.#refuse({ ...program, ...program.refusal.place }, program.refusal.message);
     else this.#goWhenStarted(this.#run);
@@ -134,20 +135,22 @@ class Kernel {
   #goWhenStarted(run) {
     setImmediate(() => {
       if (this.#run !== run || run.isInterrupted) return;
-      if (this.#started?.name !== run.name) {
+      const go = this.#started[run.token];
+      if (go === undefined) {
         this.#goWhenStarted(run);
         return;
       }
+      this.#started = { __proto__: null };
       run.hasBegun = true;
       this.#drain.watch();
-      this.#started.go();
+      go();
     });
   }
 
   #toldOfError() {
-    const { error, place } = this.#thrown ?? {};
-    this.#thrown = null;
-    if (place?.name !== this.#run.name) return;
+    const { error, place } = this.#thrown[this.#run.token] ?? {};
+    this.#thrown = { __proto__: null };
+    if (place === undefined) return;
     if (!this.#run.hasBegun) this.#refuse({ ...place, ...stacks.userPlace(place.name, place.line, place.column) }, error.message);
     else if (isHandledByUser()) this.#handledByUser(error);
     else this.failed(error);
@@ -155,7 +158,7 @@ class Kernel {
 
   #handledByUser(error) {
     process.emit("uncaughtException", error, "uncaughtException");
-    this.settled(this.#run?.name);
+    this.settled(this.#run?.token);
   }
 
   /** Nothing is left to do: the run is over, or it can never end, or the news of its end or of a time-out are on the way. */
@@ -210,6 +213,12 @@ class Kernel {
 }
 
 Object.freeze(Kernel.prototype); // which the user's code can reach
+
+/** Writes text as bytes: Deno's streams would ask the code's own Buffer for them. */
+function writerOf(stream) {
+  const write = stream.write.bind(stream);
+  return (text) => write(bytesOf(text));
+}
 
 /** What the message itself says, whatever the code has put into the prototype of every object. */
 function ownOf(message) {

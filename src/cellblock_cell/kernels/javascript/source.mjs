@@ -29,18 +29,18 @@ class BadSource extends Error {
  * What the main thread evaluates, the source map of transformed types, and the one place where text was put between the
  * user's; or why the code cannot run.
  */
-export function prepare({ code, language, name, parse }) {
+export function prepare({ code, language, name, token, parse }) {
   try {
     const { text, map } = language === "typescript" ? withoutTypes(code, parse) : { text: code, map: null };
     const tree = understood(text.replace(/^#!/, "//"), parse);
     const { prelude, body } = withoutModuleSyntax(tree, { name, language });
     const { shown, shift } = withValueShown(body, tree);
     const strict = isStrict(tree.program) ? '"use strict"; ' : "";
-    const expression = `${strict}await __cellblock.begun("${name}"); ${prelude}\n${shown}\n__cellblock.settled("${name}");\n//# sourceURL=${name}`;
-    return { name, code, expression, map, shift };
+    const expression = `${strict}await __cellblock.begun("${token}"); ${prelude}\n${shown}\n__cellblock.settled("${token}");\n//# sourceURL=${name}`;
+    return { name, token, code, expression, map, shift };
   } catch (error) {
     if (!(error instanceof BadSource)) throw error;
-    return { name, code, refusal: { message: error.message, place: error.place } };
+    return { name, token, code, refusal: { message: error.message, place: error.place } };
   }
 }
 
