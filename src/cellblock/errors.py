@@ -141,8 +141,8 @@ class KeyNameInUse(Conflict):
 class SessionAlreadyTerminated(Conflict):
     """A session is stopped once."""
 
-    def __init__(self, session_id: str) -> None:
-        super().__init__(f"Session already terminated: {session_id}")
+    def __init__(self, session_id: str, *, end_reason: str) -> None:
+        super().__init__(f"Session already terminated: {session_id} ({end_reason})")
 
 
 class InterpreterInUse(Conflict):

@@ -8,8 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from running_server import RunningServer, ServedSession, descendants, template_of, texts, until
+from running_server import RunningServer, ServedSession, descendants, refused, template_of, texts, until
 
+TOOLS = {
+    "executeCode": {"language": "python", "code": "1"},
+    "executeCommand": {"command": "true"},
+    "startCommandExecution": {"command": "true"},
+    "getTask": {"taskId": "0"},
+    "stopTask": {"taskId": "0"},
+    "writeFiles": {"content": [{"path": "a", "text": "a"}]},
+    "readFiles": {"paths": ["a"]},
+    "listFiles": {},
+    "removeFiles": {"paths": ["a"]},
+}
 EAT = "import signal; data = bytearray(b'x') * (900 << 20); signal.pause()"
 
 
@@ -55,15 +66,18 @@ def test_dead_template_is_replaced_for_the_next_session_and_harms_no_other(serve
     assert template_of(server) != dead
 
 
-@pytest.mark.parametrize("call", [("listFiles", {}), ("executeCode", {"language": "python", "code": "1"})])
-def test_session_whose_agent_died_keeps_its_reason_and_every_later_error_names_it(
-    server: RunningServer, call: tuple[str, dict[str, str]]
-) -> None:
-    session = server.start()
-    os.kill(agent_of(server, session), signal.SIGKILL)
+@pytest.mark.parametrize("reason", ["its first process ended", "stopped", "its lifetime of 1 seconds was over"])
+def test_session_that_is_over_keeps_its_reason_and_every_later_error_names_it(server: RunningServer, reason: str) -> None:
+    session = server.start(sessionTimeoutSeconds=1 if "lifetime" in reason else 600)
+    if "process" in reason:
+        os.kill(agent_of(server, session), signal.SIGKILL)
+    elif reason == "stopped":
+        session.stop()
     until(lambda: session.get()["status"] == "TERMINATED")
-    for _ in range(2):
-        assert "its first process ended" in session.refused(call[0], **call[1])["Error"]["Message"]
+    for tool, arguments in TOOLS.items():
+        assert f"{reason})" in session.refused(tool, **arguments)["Error"]["Message"], tool
+    stopping = refused(session.client.stop_code_interpreter_session, **session.named)
+    assert stopping["Error"]["Message"].endswith(f"{reason})")
     with server.session() as other:
         assert other.printed("print('alive')") == "alive"
 

@@ -113,7 +113,7 @@ def test_stopping_twice_conflicts(server: RunningServer) -> None:
     session.stop()
     error = refused(session.client.stop_code_interpreter_session, **session.named)
     assert error["ResponseMetadata"]["HTTPStatusCode"] == 409
-    assert error["Error"] == {"Code": "ConflictException", "Message": f"Session already terminated: {session.id}"}
+    assert error["Error"] == {"Code": "ConflictException", "Message": f"Session already terminated: {session.id} (stopped)"}
 
 
 def test_stop_with_the_same_client_token_answers_again(server: RunningServer) -> None:

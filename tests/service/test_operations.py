@@ -169,7 +169,10 @@ async def test_stopping_twice_conflicts(served: Served) -> None:
     session = await served.start()
     await session.stop()
     error = await refused(session.client.stop_code_interpreter_session, codeInterpreterIdentifier=BUILT_IN, sessionId=session.id)
-    assert (error["Error"]["Code"], error["Error"]["Message"]) == ("ConflictException", f"Session already terminated: {session.id}")
+    assert (error["Error"]["Code"], error["Error"]["Message"]) == (
+        "ConflictException",
+        f"Session already terminated: {session.id} (stopped)",
+    )
 
 
 async def test_eleventh_session_is_over_the_quota(served: Served) -> None:

@@ -101,7 +101,7 @@ async def test_stop_keeps_reason_and_time(store: Store, clock: SteppingClock) ->
 async def test_second_stop_is_refused(store: Store) -> None:
     made = await store.create_session(session(), max_live=1)
     await store.stop_session(made.key, "stopped")
-    with pytest.raises(SessionAlreadyTerminated, match=f"Session already terminated: {made.id}"):
+    with pytest.raises(SessionAlreadyTerminated, match=rf"Session already terminated: {made.id} \(stopped\)"):
         await store.stop_session(made.key, "stopped")
 
 

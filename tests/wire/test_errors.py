@@ -24,7 +24,7 @@ ALL = (
     errors.SessionNotFound("S", "I"),
     errors.InterpreterNotFound("I"),
     errors.NameInUse("mine"),
-    errors.SessionAlreadyTerminated("S"),
+    errors.SessionAlreadyTerminated("S", end_reason="stopped"),
     errors.InterpreterInUse("I", live_sessions=2),
     errors.QuotaExceeded.of("sessions", 10, found="ten live", setting="CELLBLOCK_MAX_SESSIONS"),
     errors.Throttled("slower"),

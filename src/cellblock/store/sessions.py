@@ -88,8 +88,7 @@ def stop(connection: sa.Connection, key: SessionKey, reason: str, *, claim: Clai
         return get(connection, key)
     row = connection.execute(_stop, _names(key) | {"reason": reason, "time": time}).mappings().one_or_none()
     if row is None:
-        get(connection, key)
-        raise SessionAlreadyTerminated(key.session_id)
+        raise SessionAlreadyTerminated(key.session_id, end_reason=get(connection, key).end_reason or "")
     remember(connection, claim, key.session_id, time)
     return to_value(Session, row)
 
