@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from cellblock.errors import CommandFailed, HostNotReady
 
@@ -27,12 +28,16 @@ COMMANDS = {
     "run": Entry("run", "Run one piece of code in a sandbox of its own."),
     "mcp": Entry("mcp", "Give an MCP client a code interpreter."),
     "runtime": Entry("runtime", "Build or list the Python, Node and libraries that sessions see."),
+    "interpreters": Entry("interpreters", "List, make, show and delete interpreters."),
+    "sessions": Entry("sessions", "List, stop and watch the sessions of the server of this machine."),
+    "logs": Entry("logs", "Show what the server logged, and the audit log."),
     "accounts": Entry("accounts", "List or make accounts: what belongs to one is not seen by another."),
     "keys": Entry("keys", "Hand out, list, revoke and rotate access keys."),
     "backup": Entry("backup", "Write the state into a file, while the server runs or not."),
     "restore": Entry("restore", "Put the state of a back-up in the place of the data directory's."),
     "settings": Entry("settings", "Print the settings in force and where each comes from."),
     "doctor": Entry("doctor", "Check what cells need of this machine."),
+    "completion": Entry("completion", "Print the lines that make a shell complete commands and options."),
 }
 
 
@@ -51,6 +56,11 @@ class LazyCommands(click.Group):
         if not isinstance(command, click.Command):
             raise TypeError(f"{cmd_name} is no command")
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """click: what may follow; a press of the tabulator must not import every command."""
+        names = [CompletionItem(name, help=entry.help) for name, entry in COMMANDS.items() if name.startswith(incomplete)]
+        return names + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """click: the list in the help, which needs no command."""

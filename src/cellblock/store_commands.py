@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import sys
-from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
-from typing import TypeVar
-
-import click
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 from cellblock.command_line import run
 from cellblock.errors import CellblockError, CommandFailed
+from cellblock.model import Session
 from cellblock.settings import Settings
 from cellblock.store.protocol import Store
 from cellblock.store_opening import open_store
@@ -36,26 +31,21 @@ def on_store(settings: Settings, work: Callable[[Store], Awaitable[ResultT]]) ->
         raise CommandFailed(error.message) from error
 
 
-def print_json(value: object) -> None:
-    """For programs."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+def ended_sessions(settings: Settings, count: int) -> list[dict[str, Any]]:
+    """The sessions of all accounts that ended last, as the operator's socket tells of live ones."""
+    return [_ended(session) for session in on_store(settings, lambda store: store.last_ended_sessions(count))]
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """For people; nothing is cut off, because ids are copied from it."""
-    lines = [columns, *rows]
-    widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
-    for line in lines:
-        click.echo("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
-
-
-def print_csv(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """For spreadsheets."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-
-
-def time_text(time: datetime | None) -> str:
-    """A time as it is shown, to the second; nothing for none."""
-    return "" if time is None else time.isoformat(timespec="seconds")
+def _ended(session: Session) -> dict[str, Any]:
+    ended_at = session.ended_at or session.updated_at
+    return {
+        "sessionId": session.id,
+        "name": session.name,
+        "account": session.account,
+        "interpreter": session.interpreter_id,
+        "state": session.state,
+        "startedAt": session.created_at.isoformat(),
+        "endedAt": ended_at.isoformat(),
+        "ageSeconds": round((ended_at - session.created_at).total_seconds(), 1),
+        "reason": session.end_reason,
+    }

@@ -8,35 +8,12 @@ from pathlib import Path
 import click
 import pytest
 
-from cellblock import cli, errors
+from cellblock import cli, command_pages, errors
 
 ROOT = Path(__file__).parents[2]
 
 
-def commands(command: click.Command, name: str) -> Iterator[str]:
-    """Every command in the words that a person types."""
-    if not isinstance(command, click.Group):
-        yield name
-        return
-    context = click.Context(command)
-    for part in command.list_commands(context):
-        inner = command.get_command(context, part)
-        assert inner is not None
-        if not inner.hidden:
-            yield from commands(inner, f"{name} {part}")
-
-
-def every_command(command: click.Command) -> Iterator[click.Command]:
-    yield command
-    if isinstance(command, click.Group):
-        context = click.Context(command)
-        for part in command.list_commands(context):
-            inner = command.get_command(context, part)
-            assert inner is not None
-            yield from every_command(inner)
-
-
-LEAVES = [command for command in every_command(cli.commands) if not isinstance(command, click.Group)]
+LEAVES = list(command_pages.leaves(cli.commands, "cellblock"))
 
 
 def error_classes(base: type[errors.CellblockError]) -> Iterator[type[errors.CellblockError]]:
@@ -45,7 +22,7 @@ def error_classes(base: type[errors.CellblockError]) -> Iterator[type[errors.Cel
         yield from error_classes(derived)
 
 
-@pytest.mark.parametrize("name", list(commands(cli.commands, "cellblock")))
+@pytest.mark.parametrize("name", [name for _, name in LEAVES])
 def test_command_is_in_the_readme(name: str) -> None:
     assert f"`{name}" in (ROOT / "README.md").read_text()
 
@@ -58,9 +35,14 @@ def test_list_of_commands_says_what_the_command_says(name: str) -> None:
     assert (command.help or "").startswith(said), "the two say the same"
 
 
-@pytest.mark.parametrize("command", LEAVES, ids=lambda command: command.callback.__module__ + "." + command.name)
+@pytest.mark.parametrize("command", [command for command, _ in LEAVES], ids=[name for _, name in LEAVES])
 def test_help_of_a_command_shows_an_example(command: click.Command) -> None:
     assert "Example: " in (command.help or "")
+
+
+def test_page_of_commands_is_what_they_say_of_themselves() -> None:
+    page = (ROOT / "docs" / "commands.md").read_text()
+    assert page == command_pages.markdown(), "print it again: python -m cellblock.command_pages > docs/commands.md"
 
 
 @pytest.mark.parametrize("code", sorted({error.code for error in error_classes(errors.CellblockError)}))

@@ -7,10 +7,11 @@ import re
 import click
 
 from cellblock.command_line import json_option, with_settings
+from cellblock.command_output import print_json, print_table, time_text
 from cellblock.model import Account, now
 from cellblock.setting_groups.keys import ACCOUNT_FORM
 from cellblock.settings import Settings
-from cellblock.store_commands import on_store, print_json, print_table, time_text
+from cellblock.store_commands import on_store
 
 NAME_FORM = r"[A-Za-z0-9][A-Za-z0-9 _.@-]{0,63}"
 

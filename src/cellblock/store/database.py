@@ -123,6 +123,10 @@ class DatabaseStore:
         """See Store."""
         return await self._lanes.read(lambda connection: sessions.count_live(connection, account))
 
+    async def last_ended_sessions(self, count: int) -> tuple[Session, ...]:
+        """See Store."""
+        return await self._lanes.read(lambda connection: sessions.last_ended(connection, count))
+
     async def purge(self, *, sessions_ended_before: datetime) -> int:
         """See Store."""
         oldest_claim = self._clock() - CLAIM_LIFETIME

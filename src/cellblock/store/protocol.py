@@ -71,6 +71,10 @@ class Store(Protocol):
         """How many READY sessions the account has."""
         ...
 
+    async def last_ended_sessions(self, count: int) -> tuple[Session, ...]:
+        """The sessions of all accounts that ended last, the last one first."""
+        ...
+
     async def purge(self, *, sessions_ended_before: datetime) -> int:
         """Forget sessions that ended before then, and client tokens older than a day. How many sessions."""
         ...

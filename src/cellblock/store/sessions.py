@@ -108,6 +108,13 @@ def count_live(connection: sa.Connection, account: str) -> int:
     return int(connection.execute(_live_of_account, {"account": account}).scalar_one())
 
 
+def last_ended(connection: sa.Connection, count: int) -> tuple[Session, ...]:
+    """See Store.last_ended_sessions."""
+    query = sa.select(sessions).where(sessions.c.state == sa.literal_column("'TERMINATED'"))
+    rows = connection.execute(query.order_by(sessions.c.ended_at.desc(), sessions.c.id.desc()).limit(count)).mappings()
+    return tuple(to_value(Session, row) for row in rows)
+
+
 def purge(connection: sa.Connection, ended_before: datetime, limit: int) -> int:
     """Forget sessions that ended before then; how many, at most `limit`."""
     oldest = sa.select(sessions.c.id).where(sessions.c.state == sa.literal_column("'TERMINATED'"), sessions.c.ended_at < ended_before)
