@@ -36,6 +36,7 @@ COMMANDS = {
     "backup": Entry("backup", "Write the state into a file, while the server runs or not."),
     "restore": Entry("restore", "Put the state of a back-up in the place of the data directory's."),
     "settings": Entry("settings", "Print the settings in force and where each comes from."),
+    "agent": Entry("agent", "Serve handlers as AgentCore Runtime does, each in a process of its own on this machine."),
     "doctor": Entry("doctor", "Check what cells need of this machine."),
     "completion": Entry("completion", "Print the lines that make a shell complete commands and options."),
 }

@@ -81,6 +81,12 @@ def running_server(data_dir: Path) -> Reachable | None:
 
 def exports(data_dir: Path, *, region: str, models: Path) -> str:
     """The `export` lines for a shell; `models` is what AWS_DATA_PATH is to name. Raises NoServer and DataDirectoryError."""
+    variables = client_variables(data_dir, region=region) | {"AWS_DATA_PATH": str(models)}
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
+
+
+def client_variables(data_dir: Path, *, region: str) -> dict[str, str]:
+    """What leads AWS clients to the server that runs. Raises NoServer and DataDirectoryError."""
     endpoint = read_endpoint(data_dir)
     key = read_credentials(data_dir)
     if key is None:
@@ -88,7 +94,7 @@ def exports(data_dir: Path, *, region: str, models: Path) -> str:
             f"{data_dir} holds no credentials: the first key is revoked, or the file is gone;"
             " a start of the server writes it again, and `cellblock keys create` makes other keys"
         )
-    variables = {
+    return {
         "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE": endpoint,
         "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE_CONTROL": endpoint,
         "BEDROCK_AGENTCORE_DP_ENDPOINT": endpoint,
@@ -97,6 +103,4 @@ def exports(data_dir: Path, *, region: str, models: Path) -> str:
         "AWS_SECRET_ACCESS_KEY": key.secret,
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
-        "AWS_DATA_PATH": str(models),
     }
-    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
