@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import pyseccomp
 
 from cellblock import settings
-from cellblock.calls import NO_GRANTS, Call, CellLimits, CellUsage, Grants, ReplyT, Run, RunCode, RunCommand
+from cellblock.calls import NO_GRANTS, Call, CellLimits, CellUsage, Grants, MemoryUse, ReplyT, Run, RunCode, RunCommand
 from cellblock.nodes import LocalCell, LocalNode, policy_for
 from cellblock.runtime_layout import Runtime
 from cellblock.sandbox.policy import Policy
@@ -94,6 +94,14 @@ class BenchCell:
     def shell(self, command: str) -> str:
         """What a command prints."""
         return text(self.command(command))
+
+    def cpu_seconds(self) -> float:
+        """The host's figure of the CPU time that it has used."""
+        return self._cell.cpu_seconds()
+
+    def memory(self) -> MemoryUse | None:
+        """The host's figures of its memory."""
+        return self._cell.memory()
 
     def usage(self) -> CellUsage | None:
         """The host's figures of what it has used."""

@@ -287,6 +287,14 @@ class CellUsage:
     process_count: int
 
 
+@dataclass(frozen=True, slots=True)
+class MemoryUse:
+    """Memory of one cell at this moment, and the most there was since its start: 0 where the host does not say."""
+
+    now_bytes: int
+    peak_bytes: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mount:
     """A directory of the host that a cell sees below /mnt."""
@@ -336,6 +344,14 @@ class Cell(Callee, Protocol):
 
     def download(self, path: str) -> AbstractAsyncContextManager[Download]:
         """An open file of the workspace. Raises ToolFailed and CellEnded."""
+        ...
+
+    def cpu_seconds(self) -> float:
+        """CPU time that all its processes have used, exact after `close` too. Cheap enough for the event loop."""
+        ...
+
+    def memory(self) -> MemoryUse | None:
+        """What its processes and files hold; after its end the peak alone, or None. Not for the event loop while it lives."""
         ...
 
     def usage(self) -> CellUsage | None:

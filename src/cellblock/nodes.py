@@ -22,6 +22,7 @@ from cellblock.calls import (
     Download,
     Follower,
     Grants,
+    MemoryUse,
     NodeState,
     ReadStream,
     ReplyT,
@@ -62,6 +63,14 @@ class _Parts:
     spawned: Spawned | None = None
     link: CellLink | None = None
     network: Attachment = field(default_factory=NoAttachment)
+    cpu_seconds: float = 0.0
+    last_memory: MemoryUse | None = None
+
+    def read_cpu_seconds(self) -> float:
+        """As the group says, and what it said last when it says nothing any more."""
+        with contextlib.suppress(OSError):
+            self.cpu_seconds = max(self.cpu_seconds, self.group.cpu_seconds())
+        return self.cpu_seconds
 
     def kill(self) -> None:
         """Kill PID 1, and with it everything in the cell's PID namespace (pid_namespaces(7))."""
@@ -71,6 +80,7 @@ class _Parts:
 
     async def release(self) -> None:
         """Kill, wait until the kernel says that nothing is left, give everything back."""
+        self.read_cpu_seconds()
         self.kill()
         if self.spawned is not None:
             await _wait_readable(self.spawned.pidfd)
@@ -80,6 +90,9 @@ class _Parts:
         if self.link is not None:
             self.link.close()
         await self.network.close()  # it may be in the cell's control groups
+        self.read_cpu_seconds()  # a control group has the time of those that have ended; a sampled one knew it before
+        with contextlib.suppress(OSError):
+            self.last_memory = self.group.memory()
         try:
             self.group.remove()
         finally:
@@ -147,6 +160,17 @@ class LocalCell:
     def download(self, path: str) -> AbstractAsyncContextManager[Download]:
         """See `Cell.download`."""
         return self._open_link().download(ReadStream(path))
+
+    def cpu_seconds(self) -> float:
+        """See `Cell.cpu_seconds`."""
+        return self._parts.read_cpu_seconds()
+
+    def memory(self) -> MemoryUse | None:
+        """See `Cell.memory`."""
+        try:
+            return self._parts.last_memory if self._closing is not None else self._parts.group.memory()
+        except OSError:
+            return None  # its group was removed meanwhile
 
     def usage(self) -> CellUsage | None:
         """See `Cell.usage`."""

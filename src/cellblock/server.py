@@ -25,6 +25,7 @@ from cellblock.key_ring import KeyRing
 from cellblock.listeners import Address, Listeners, listening, unix_listener
 from cellblock.live_figures import LiveFigures
 from cellblock.mcp_mount import McpMount
+from cellblock.metering import Metering
 from cellblock.model import now
 from cellblock.operator_app import SOCKET_MODE, OperatorApplication, OperatorHttp
 from cellblock.plain_pages import PlainPage, health, readiness
@@ -94,7 +95,11 @@ async def _start(settings: Settings, node: Node, parts: AsyncExitStack, clock: C
     await pool.start()
     telemetry = open_telemetry(settings, parts)
     observer = telemetry.observer
-    live = LiveSessions(store, pool, clock, calls_at_once=settings.max_calls_per_session, on_end=observer.session_ended)
+    metering = Metering(store, clock)
+    metering.start()
+    parts.push_async_callback(metering.close)
+    calls_at_once = settings.max_calls_per_session
+    live = LiveSessions(store, pool, clock, metering=metering, calls_at_once=calls_at_once, on_end=observer.session_ended)
     live.start()
     parts.push_async_callback(live.close, SERVER_STOPPED)
     service = Service(store=store, live=live, settings=settings, clock=clock)
@@ -170,5 +175,9 @@ async def _cancel(task: asyncio.Task[object] | asyncio.Task[None]) -> None:
 
 async def _purge_now_and_then(store: Store, settings: Settings, clock: Clock) -> None:
     while True:
-        await store.purge(sessions_ended_before=now() - timedelta(days=settings.session_retention_days))
+        time = now()
+        sessions_before = time - timedelta(days=settings.session_retention_days)
+        usage_before = time - timedelta(days=settings.usage_retention_days)
+        await store.purge(sessions_ended_before=sessions_before)
+        await store.purge_usage(calls_before=sessions_before, sessions_before=usage_before)
         await clock.wait(asyncio.Event(), clock.now() + PURGE_SECONDS)

@@ -52,6 +52,7 @@ from cellblock.sessions import STOPPED, LiveSession, LiveSessions
 from cellblock.settings import Settings
 from cellblock.store.protocol import Store
 from cellblock.throttle import Throttle
+from cellblock.usage import CallFacts, Owner
 from cellblock.wire.operations import OperationName
 
 CLIENT_PATIENCE_SECONDS = 300.0  # how long the SDK's client reads before it gives up
@@ -206,7 +207,7 @@ class Service:
         session = self._find(caller, request)
         if session is None:
             raise await self._why_not_live(caller, request)
-        async with self._live.use(session) as cell:
+        async with self._live.use(session, _facts(caller, "transfer")) as cell:
             yield cell
 
     async def _run(self, caller: Caller, request: Invoke, delivery: Delivery) -> ToolResult:
@@ -214,7 +215,7 @@ class Service:
         if session is None:
             raise await self._why_not_live(caller, request)
         seconds = self._run_seconds(session, delivery)
-        async with self._live.use(session) as cell:
+        async with self._live.use(session, _facts(caller, request.tool)) as cell:
             try:
                 async with asyncio.timeout(self._answer_seconds(delivery)):
                     limits = tools.limits(self._settings, seconds=seconds)
@@ -254,7 +255,14 @@ class Service:
         else:
             interpreter = await self._store.get_interpreter(caller.account, session.interpreter_id)
             limits = dataclasses.replace(kept_limits(interpreter.tags, self._settings), network=_network(interpreter))
-        await self._live.open(session, limits, await self._grantor.for_session(session, interpreter))
+        owner = Owner(
+            session_id=session.id,
+            account=session.account,
+            interpreter_id=session.interpreter_id,
+            key_id=caller.key.id,
+            region=caller.region,
+        )
+        await self._live.open(session, limits, owner=owner, grants=await self._grantor.for_session(session, interpreter))
 
     def _new_session(self, caller: Caller, request: StartSession) -> Session:
         seconds = request.timeout_seconds or self._settings.session_timeout_seconds
@@ -279,6 +287,10 @@ class Service:
 
 def _network(interpreter: Interpreter) -> NetworkGrant:
     return INTERNET if interpreter.network_mode == "PUBLIC" else NO_NETWORK
+
+
+def _facts(caller: Caller, tool: str) -> CallFacts:
+    return CallFacts(request_id=caller.request_id, key_id=caller.key.id, tool=tool)
 
 
 def _session_key(caller: Caller, request: StopSession | GetSession | Invoke | FileInSession) -> SessionKey:

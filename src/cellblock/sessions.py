@@ -14,9 +14,12 @@ from cellblock.calls import NO_GRANTS, Cell, CellLimits, Grants
 from cellblock.clock import Clock
 from cellblock.errors import CellEnded, QuotaExceeded, SessionNotActive, Throttled
 from cellblock.happenings import SessionEnd
+from cellblock.metering import Metering
+from cellblock.meters import SessionMeter
 from cellblock.model import Session, now
 from cellblock.pools import Pools
 from cellblock.store.protocol import Store
+from cellblock.usage import CallFacts, Owner
 
 EXPIRY_GRACE_SECONDS = 3.0  # a run gets its time-out at the session's end; this lets its result leave
 STOPPED = "stopped"
@@ -32,6 +35,7 @@ class LiveSession:
 
     record: Session
     cell: Cell
+    meter: SessionMeter
     began_at: float
     ends_at: float
     running: int = 0
@@ -57,7 +61,10 @@ class LiveSession:
 class LiveSessions:
     """Owns the cells of all live sessions; a cell that is in here is closed by here."""
 
-    def __init__(self, store: Store, pool: Pools, clock: Clock, *, calls_at_once: int, on_end: Callable[[SessionEnd], None]) -> None:
+    def __init__(
+        self, store: Store, pool: Pools, clock: Clock, *, metering: Metering, calls_at_once: int, on_end: Callable[[SessionEnd], None]
+    ) -> None:
+        self._metering = metering
         self._calls_at_once = calls_at_once
         self._on_end = on_end
         self._store = store
@@ -84,7 +91,7 @@ class LiveSessions:
         """Start the reaper; `close` ends it."""
         self._reaper = asyncio.create_task(self._reap(), name="session reaper")
 
-    async def open(self, record: Session, limits: CellLimits, grants: Grants = NO_GRANTS) -> None:
+    async def open(self, record: Session, limits: CellLimits, *, owner: Owner, grants: Grants = NO_GRANTS) -> None:
         """Let a session live in a cell of its own until its time is over. Raises HostNotReady, and Throttled when the server stops."""
         self.refuse_when_draining()
         cell = await self._pool.take(limits, grants)
@@ -92,7 +99,8 @@ class LiveSessions:
             await cell.close()
             self.refuse_when_draining()
         time = self._clock.now()
-        session = LiveSession(record, cell, time, time + record.timeout_seconds)
+        meter = self._metering.open(owner, cell)
+        session = LiveSession(record, cell, meter, time, time + record.timeout_seconds)
         self._live[record.id] = session
         session.watch = asyncio.create_task(self._end_with_cell(session), name=f"watch {record.id}")
         self._changed.set()
@@ -114,7 +122,7 @@ class LiveSessions:
         return max(0.0, session.ends_at - self._clock.now())
 
     @asynccontextmanager
-    async def use(self, session: LiveSession) -> AsyncIterator[Cell]:
+    async def use(self, session: LiveSession, facts: CallFacts) -> AsyncIterator[Cell]:
         """The session's cell for one call. Raises SessionNotActive, also when it ends meanwhile, and QuotaExceeded."""
         self.refuse_when_draining()
         if session.end_reason:
@@ -125,12 +133,14 @@ class LiveSessions:
             raise QuotaExceeded.of("Concurrent calls per session", self._calls_at_once, found=found, setting=setting)
         session.running += 1
         session.is_idle.clear()
+        call = self._metering.begin_call(session.meter, facts)
         try:
             yield session.cell
         except CellEnded as error:
             await self.end(session, error.reason)
             raise session.not_active() from error
         finally:
+            self._metering.end_call(session.meter, call)
             self._call_over(session)
 
     async def end(self, session: LiveSession, reason: str) -> None:
@@ -180,6 +190,7 @@ class LiveSessions:
 
     async def _discard(self, session: LiveSession) -> None:
         await session.cell.close()
+        self._metering.close_session(session.meter)
         if session.watch is not None and session.watch is not asyncio.current_task():
             session.watch.cancel()
         self._live.pop(session.record.id, None)

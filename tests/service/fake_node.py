@@ -23,6 +23,7 @@ from cellblock.calls import (
     Grants,
     ListFiles,
     Listing,
+    MemoryUse,
     NodeState,
     ReadFiles,
     RemoveFiles,
@@ -54,6 +55,8 @@ class FakeCell:
     calls: list[Call[Any]] = field(default_factory=list)
     is_closed: bool = False
     cancelled: int = 0
+    cpu_used: float = 0.0
+    memory_used: MemoryUse = field(default_factory=lambda: MemoryUse(0, 0))
 
     def __post_init__(self) -> None:
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -73,6 +76,12 @@ class FakeCell:
             work.cancel()
             raise CellEnded(self.ended.result())
         return cast("ReplyT", work.result())
+
+    def cpu_seconds(self) -> float:
+        return self.cpu_used
+
+    def memory(self) -> MemoryUse | None:
+        return None if self.is_closed else self.memory_used
 
     def usage(self) -> CellUsage | None:
         return None if self.is_closed else CellUsage(cpu_seconds=0.25 * len(self.calls), memory_bytes=10 * 1024 * 1024, process_count=2)

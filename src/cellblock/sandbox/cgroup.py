@@ -8,8 +8,9 @@ import os
 import secrets
 from pathlib import Path
 
-from cellblock.calls import CellUsage
+from cellblock.calls import CellUsage, MemoryUse
 from cellblock.errors import HostNotReady, host_failed
+from cellblock.sandbox.counters import GroupCounters
 from cellblock.sandbox.groups import Group, GroupLimits, Groups, Kind
 from cellblock.sandbox.sampling import SampledGroups
 
@@ -64,6 +65,9 @@ class V2Group:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._at_limit = 0
+        self._counters = GroupCounters(
+            cpu_time=path / "cpu.stat", cpu_units=1e6, memory=path / "memory.current", memory_peak=path / "memory.peak"
+        )
 
     def open_members(self) -> list[int]:
         """The one list of members."""
@@ -88,6 +92,14 @@ class V2Group:
             process_count=_number(self._path / "pids.current"),
         )
 
+    def cpu_seconds(self) -> float:
+        """The counter of the directory above both."""
+        return self._counters.cpu_seconds()
+
+    def memory(self) -> MemoryUse:
+        """The counters of the directory above both."""
+        return MemoryUse(self._counters.memory_bytes(), self._counters.memory_peak_bytes())
+
     def was_at_limit(self) -> bool:
         """By the user group's own count of requests that could not be met, which a machine without memory does not raise."""
         before, self._at_limit = self._at_limit, _counter(self._path / _USER / "memory.events", "oom")
@@ -95,6 +107,7 @@ class V2Group:
 
     def remove(self) -> None:
         """Remove the directories."""
+        self._counters.close()
         for path in (self._path / _USER, self._path / _AGENT, self._path):
             path.rmdir()
 
@@ -146,6 +159,12 @@ class V1Group:
     def __init__(self, paths: dict[str, Path]) -> None:
         self._paths = paths
         self._agent, self._user = (paths["memory"] / name for name in (_AGENT, _USER))
+        self._counters = GroupCounters(
+            cpu_time=paths.get(_V1_CPU_TIME, paths["cpu"]) / "cpuacct.usage",
+            cpu_units=1e9,
+            memory=paths["memory"] / "memory.usage_in_bytes",
+            memory_peak=paths["memory"] / "memory.max_usage_in_bytes",
+        )
 
     def open_members(self) -> list[int]:
         """The list of each hierarchy: the one of threads, which the kernel changes without stopping all forks."""
@@ -171,6 +190,14 @@ class V1Group:
             process_count=_number(self._paths["pids"] / "pids.current"),
         )
 
+    def cpu_seconds(self) -> float:
+        """The counter of the directory above both."""
+        return self._counters.cpu_seconds()
+
+    def memory(self) -> MemoryUse:
+        """The counters of the directory above both."""
+        return MemoryUse(self._counters.memory_bytes(), self._counters.memory_peak_bytes())
+
     def was_at_limit(self) -> bool:
         """By the high-water mark, which writing lowers: newer kernels no longer count what they refuse."""
         mark = self._user / "memory.max_usage_in_bytes"
@@ -180,6 +207,7 @@ class V1Group:
 
     def remove(self) -> None:
         """Remove every directory."""
+        self._counters.close()
         for path in (self._user, self._agent, *self._paths.values()):
             path.rmdir()
 

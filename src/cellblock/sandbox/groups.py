@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from cellblock.calls import CellUsage
+from cellblock.calls import CellUsage, MemoryUse
 
 Kind = Literal["v2", "v1", "none"]
 
@@ -40,6 +40,12 @@ class Group(Protocol):
 
     def usage(self) -> CellUsage:
         """What its processes have used and use. Raises OSError when it is removed."""
+
+    def cpu_seconds(self) -> float:
+        """CPU time that its processes have used; cheap. Raises OSError when it is removed."""
+
+    def memory(self) -> MemoryUse:
+        """What its processes and files hold. Raises OSError when it is removed."""
 
     def remove(self) -> None:
         """Remove the group, which is empty by now."""
@@ -77,6 +83,14 @@ class NoGroup:
     def out_of_memory_kills(self) -> int:
         """None."""
         return 0
+
+    def cpu_seconds(self) -> float:
+        """None."""
+        return 0.0
+
+    def memory(self) -> MemoryUse:
+        """None."""
+        return MemoryUse(0, 0)
 
     def usage(self) -> CellUsage:
         """None."""

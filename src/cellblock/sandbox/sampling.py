@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cellblock.calls import CellUsage
+from cellblock.calls import CellUsage, MemoryUse
 from cellblock.sandbox.groups import Group, GroupLimits, Kind
 
 TICK_SECONDS = 0.02  # between two looks at the host's memory
@@ -57,6 +57,7 @@ class SampledGroup:
         self._limit = limits.memory_bytes
         self._kills = 0
         self._last: tuple[list[_Glance], int] = ([], 0)
+        self._cpu_ticks = 0
         self.first_pid = 0
         self.namespace = ""
 
@@ -79,15 +80,28 @@ class SampledGroup:
         """Counted before the signal is sent, so that who sees the death sees the count."""
         return self._kills
 
-    def usage(self) -> CellUsage:
+    def cpu_seconds(self) -> float:
         """What its processes tell. Parents have the time of children that ended, PID 1 that of orphans (proc_pid_stat(5))."""
-        pids = [int(name) for name in os.listdir("/proc") if name.isdigit() and _namespace(int(name)) == self.namespace]
-        found = [stat for pid in pids if (stat := _stat(pid)) is not None]
-        return CellUsage(
-            cpu_seconds=sum(int(ticks) for stat in found for ticks in stat[11:15]) / _TICKS_A_SECOND,
-            memory_bytes=sum(memory.private_bytes for pid in pids if (memory := _memory(pid)) is not None) + self._file_bytes(),
-            process_count=len(found),
-        )
+        found = [stat for process in self._own() if (stat := _stat(process)) is not None]
+        total = sum(int(ticks) for stat in found for ticks in stat[11:15])
+        self._cpu_ticks = max(self._cpu_ticks, total)  # who ends unseen by its parent takes its time along
+        return self._cpu_ticks / _TICKS_A_SECOND
+
+    def memory(self) -> MemoryUse:
+        """What its processes have for themselves, and its files."""
+        found = [memory for process in self._own() if (memory := _memory(process)) is not None]
+        return MemoryUse(sum(memory.private_bytes for memory in found) + self._file_bytes(), 0)
+
+    def _own(self) -> list[Path]:
+        """Its processes as the cell's own /proc lists them: no others, so that nobody else's have to be looked at."""
+        if _namespace(self.first_pid) != self.namespace:
+            raise ProcessLookupError(f"process {self.first_pid} has ended")  # its number may be another's
+        own = f"/proc/{self.first_pid}/root/proc"
+        return [Path(own, name) for name in os.listdir(own) if name.isdigit()]
+
+    def usage(self) -> CellUsage:
+        """The figures of its processes together."""
+        return CellUsage(cpu_seconds=self.cpu_seconds(), memory_bytes=self.memory().now_bytes, process_count=len(self._own()))
 
     def was_at_limit(self) -> bool:
         """Only that leads to a death here."""
@@ -110,7 +124,7 @@ class SampledGroup:
 
     def _exceeding(self, pids: set[int], file_bytes: int, socket_bytes: int) -> bool:
         """Whether they were beyond the limit and one, which is taken out of `pids`, was killed for it."""
-        memory = {pid: found for pid in pids if (found := _memory(pid)) is not None}
+        memory = {pid: found for pid in pids if (found := _memory(Path(f"/proc/{pid}"))) is not None}
         shared = max(file_bytes, sum(found.shared_bytes for found in memory.values()))  # a mapped file of the cell is in both
         if not memory or shared + socket_bytes + sum(found.private_bytes for found in memory.values()) <= self._limit:
             return False
@@ -228,22 +242,22 @@ def _namespace(pid: int) -> str:
 
 
 def _glance(pid: int) -> _Glance | None:
-    stat = _stat(pid)
+    stat = _stat(Path(f"/proc/{pid}"))
     return _Glance(pid, page_faults=int(stat[7]), resident_bytes=int(stat[21]) * _PAGE_BYTES) if stat else None
 
 
-def _stat(pid: int) -> list[bytes] | None:
+def _stat(process: Path) -> list[bytes] | None:
     """The fields from the state on; None of a process that has ended."""
     try:
-        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        return (process / "stat").read_bytes().rpartition(b")")[2].split()
     except OSError:
         return None
 
 
-def _memory(pid: int) -> _Memory | None:
+def _memory(process: Path) -> _Memory | None:
     """None of a process that has ended."""
     try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        lines = (process / "smaps_rollup").read_text().splitlines()
     except OSError:
         return None
     found = {name: int(rest.split()[0]) * 1024 for name, _, rest in (line.partition(":") for line in lines[1:])}

@@ -27,6 +27,9 @@ class Keys(Group):
     rate_burst_seconds: float = setting(
         2.0, "how many seconds' worth of requests may come at one moment", unit="s", minimum=0.1, maximum=3600
     )
+    usage_retention_days: int = setting(
+        400, "how long the use of a session is kept; that of a call as long as the session", unit="days", minimum=1, maximum=3650
+    )
     store: str = setting(
         "",
         "database of the state, as `postgresql://user@host/name`; nothing for the SQLite file in the data directory",

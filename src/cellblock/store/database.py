@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -21,10 +21,11 @@ from cellblock.model import (
     SessionKey,
     SessionState,
 )
-from cellblock.store import access_keys, interpreters, sessions
+from cellblock.store import access_keys, interpreters, sessions, usage_rows
 from cellblock.store.claims import forget_claims
 from cellblock.store.lanes import Lanes
 from cellblock.store.sealing import Sealer
+from cellblock.usage import CallUsage, SessionUsage, UsageQuery, UsageSum
 
 CLAIM_LIFETIME = timedelta(days=1)
 PURGE_CHUNK = 500  # rows that one transaction removes, so that a start of a session never waits for a long one
@@ -134,6 +135,23 @@ class DatabaseStore:
         count = await self._in_chunks(lambda connection: sessions.purge(connection, sessions_ended_before, PURGE_CHUNK))
         await self._in_chunks(lambda connection: interpreters.purge(connection, oldest_claim, PURGE_CHUNK))
         return count
+
+    async def add_usage(self, calls: Sequence[CallUsage], sessions: Sequence[SessionUsage]) -> None:
+        """See Store."""
+        await self._lanes.write(lambda connection: usage_rows.add(connection, calls, sessions))
+
+    async def sum_usage(self, query: UsageQuery) -> tuple[UsageSum, ...]:
+        """See Store."""
+        return await self._lanes.read(lambda connection: usage_rows.sums(connection, query))
+
+    async def list_call_usage(self, session_id: str) -> tuple[CallUsage, ...]:
+        """See Store."""
+        return await self._lanes.read(lambda connection: usage_rows.calls_of(connection, session_id))
+
+    async def purge_usage(self, *, calls_before: datetime, sessions_before: datetime) -> None:
+        """See Store."""
+        await self._in_chunks(lambda connection: usage_rows.purge_calls(connection, calls_before, PURGE_CHUNK))
+        await self._in_chunks(lambda connection: usage_rows.purge_sessions(connection, sessions_before, PURGE_CHUNK))
 
     def keys_version(self) -> int | None:
         """See Store."""

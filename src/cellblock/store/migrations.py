@@ -110,6 +110,44 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE key_changes (version BIGINT NOT NULL)",
         "INSERT INTO key_changes VALUES (1)",
     ),
+    (
+        """
+        CREATE TABLE usage_calls (
+            request_id TEXT PRIMARY KEY,
+            session_id TEXT NOT NULL,
+            account TEXT NOT NULL,
+            interpreter_id TEXT NOT NULL,
+            key_id TEXT NOT NULL,
+            tool TEXT NOT NULL,
+            started_at BIGINT NOT NULL,
+            elapsed_seconds DOUBLE PRECISION NOT NULL,
+            cpu_seconds DOUBLE PRECISION NOT NULL,
+            memory_gb_seconds DOUBLE PRECISION NOT NULL,
+            memory_peak_bytes BIGINT NOT NULL
+        )
+        """,
+        "CREATE INDEX usage_calls_oldest ON usage_calls (started_at)",
+        """
+        CREATE TABLE usage_sessions (
+            session_id TEXT NOT NULL,
+            day TEXT NOT NULL,
+            account TEXT NOT NULL,
+            interpreter_id TEXT NOT NULL,
+            key_id TEXT NOT NULL,
+            region TEXT NOT NULL,
+            started_at BIGINT NOT NULL,
+            updated_at BIGINT NOT NULL,
+            elapsed_seconds DOUBLE PRECISION NOT NULL,
+            cpu_seconds DOUBLE PRECISION NOT NULL,
+            memory_gb_seconds DOUBLE PRECISION NOT NULL,
+            memory_peak_bytes BIGINT NOT NULL,
+            calls BIGINT NOT NULL,
+            is_over INTEGER NOT NULL,
+            PRIMARY KEY (session_id, day)
+        )
+        """,
+        "CREATE INDEX usage_sessions_day ON usage_sessions (day)",
+    ),
 )
 
 

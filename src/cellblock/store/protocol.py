@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
 from cellblock.model import AccessKey, Account, Claim, Interpreter, InterpreterKind, Page, PageRequest, Session, SessionKey, SessionState
+from cellblock.usage import CallUsage, SessionUsage, UsageQuery, UsageSum
 
 
 class Store(Protocol):
@@ -77,6 +79,22 @@ class Store(Protocol):
 
     async def purge(self, *, sessions_ended_before: datetime) -> int:
         """Forget sessions that ended before then, and client tokens older than a day. How many sessions."""
+        ...
+
+    async def add_usage(self, calls: Sequence[CallUsage], sessions: Sequence[SessionUsage]) -> None:
+        """Keep rows of calls, each once however often it comes, and the latest row of each session and day."""
+        ...
+
+    async def sum_usage(self, query: UsageQuery) -> tuple[UsageSum, ...]:
+        """The sums of sessions' rows, by account and group, in the order of their beginnings."""
+        ...
+
+    async def list_call_usage(self, session_id: str) -> tuple[CallUsage, ...]:
+        """The calls of a session in the order of their beginnings."""
+        ...
+
+    async def purge_usage(self, *, calls_before: datetime, sessions_before: datetime) -> None:
+        """Forget calls and sessions' days before then."""
         ...
 
     async def get_access_key(self, key_id: str) -> AccessKey:

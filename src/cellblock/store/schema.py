@@ -11,10 +11,11 @@ from sqlalchemy.engine import Dialect, RowMapping
 
 from cellblock.model import AccessKey, Account, Interpreter, Session
 from cellblock.policies import Policy
+from cellblock.usage import CallUsage, SessionUsage
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
-TableValue = Interpreter | Session | AccessKey | Account
+TableValue = Interpreter | Session | AccessKey | Account | CallUsage | SessionUsage
 ValueT = TypeVar("ValueT", Interpreter, Session, AccessKey, Account)
 
 
@@ -151,6 +152,41 @@ access_keys = sa.Table(
     sa.Column("revoked_at", Instant),
     sa.Column("old_secret", sa.Text),
     sa.Column("old_secret_until", Instant),
+)
+
+usage_calls = sa.Table(
+    "usage_calls",
+    metadata,
+    sa.Column("request_id", sa.Text, primary_key=True),
+    sa.Column("session_id", sa.Text, nullable=False),
+    sa.Column("account", sa.Text, nullable=False),
+    sa.Column("interpreter_id", sa.Text, nullable=False),
+    sa.Column("key_id", sa.Text, nullable=False),
+    sa.Column("tool", sa.Text, nullable=False),
+    sa.Column("started_at", Instant, nullable=False),
+    sa.Column("elapsed_seconds", sa.Double, nullable=False),
+    sa.Column("cpu_seconds", sa.Double, nullable=False),
+    sa.Column("memory_gb_seconds", sa.Double, nullable=False),
+    sa.Column("memory_peak_bytes", sa.BigInteger, nullable=False),
+)
+
+usage_sessions = sa.Table(
+    "usage_sessions",
+    metadata,
+    sa.Column("session_id", sa.Text, primary_key=True),
+    sa.Column("day", sa.Text, primary_key=True),
+    sa.Column("account", sa.Text, nullable=False),
+    sa.Column("interpreter_id", sa.Text, nullable=False),
+    sa.Column("key_id", sa.Text, nullable=False),
+    sa.Column("region", sa.Text, nullable=False),
+    sa.Column("started_at", Instant, nullable=False),
+    sa.Column("updated_at", Instant, nullable=False),
+    sa.Column("elapsed_seconds", sa.Double, nullable=False),
+    sa.Column("cpu_seconds", sa.Double, nullable=False),
+    sa.Column("memory_gb_seconds", sa.Double, nullable=False),
+    sa.Column("memory_peak_bytes", sa.BigInteger, nullable=False),
+    sa.Column("calls", sa.BigInteger, nullable=False),
+    sa.Column("is_over", sa.Integer, nullable=False),
 )
 
 key_changes = sa.Table("key_changes", metadata, sa.Column("version", sa.BigInteger, nullable=False))
