@@ -19,10 +19,10 @@ HOLD = "data = bytearray(b'x') * ({megabytes} << 20); print(len(data) >> 20)"
 EAT = "import signal; data = bytearray(b'x') * (400 << 20); signal.pause()"
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[RunningServer]:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """Of its own, and without cells in reserve, so that each start needs the host."""
-    with serving(tmp_path / "data", pool_size=0) as running:
+    with serving(tmp_path_factory.mktemp("full") / "data", pool_size=0) as running:
         yield running
 
 

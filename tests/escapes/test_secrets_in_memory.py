@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -19,14 +18,15 @@ HALF = 10
 SEARCH = """
 import os
 SPAN = 8 << 20
-def holds(data, first, second):
-    at = data.find(first)
-    while at >= 0:
-        if data[at + len(first):at + len(first) + len(second)] == second:
-            return True
-        at = data.find(first, at + 1)
+def holds(data, halves):
+    for first, second in halves:
+        at = data.find(first)
+        while at >= 0:
+            if data[at + len(first):at + len(first) + len(second)] == second:
+                return True
+            at = data.find(first, at + 1)
     return False
-def mapped(pid, first, second):
+def mapped(pid, halves):
     with open(f"/proc/{{pid}}/maps") as maps, open(f"/proc/{{pid}}/mem", "rb", 0) as memory:
         for line in list(maps):
             start, end = (int(bound, 16) for bound in line.split()[0].split("-"))
@@ -38,42 +38,43 @@ def mapped(pid, first, second):
                     data = memory.read(min(SPAN + 4096, end - at))
                 except (OSError, OverflowError):
                     continue
-                if holds(data, first, second):
+                if holds(data, halves):
                     return True
     return False
-def told(pid, name, first, second):
+def told(pid, name, halves):
     with open(f"/proc/{{pid}}/{{name}}", "rb") as file:
-        return holds(file.read(), first, second)
-def look(pid, first, second):
+        return holds(file.read(), halves)
+def look(pid, halves):
     places = []
     for name in ("mapped", "environ", "cmdline"):
         try:
-            found = mapped(pid, first, second) if name == "mapped" else told(pid, name, first, second)
+            found = mapped(pid, halves) if name == "mapped" else told(pid, name, halves)
         except OSError:
             continue
         places += [name] if found else ["-"]
     return "".join(f" {{place}}" for place in places)
 pids = {pids}
 for pid in pids or sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
-    print(f"{{pid}}:{{look(pid, {first!r}, {second!r})}}")
+    print(f"{{pid}}:{{look(pid, {halves})}}")
 """
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def marker() -> str:
     """What is looked for."""
     return secrets.token_hex(HALF)
 
 
-@pytest.fixture
-def server(tmp_path: Path, marker: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningServer]:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, marker: str) -> Iterator[RunningServer]:
     """A server with a secret in its environment."""
-    monkeypatch.setenv("HOST_TOKEN", marker)
-    with serving(tmp_path / "data", pool_size=1) as running:
-        yield running
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("HOST_TOKEN", marker)
+        with serving(tmp_path_factory.mktemp("secrets") / "data", pool_size=0, preload="json") as running:
+            yield running
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def session(server: RunningServer) -> Iterator[ServedSession]:
     """One that has worked in every way before it is searched."""
     with server.session() as fresh:
@@ -89,10 +90,10 @@ def with_variable(runtime: Runtime, value: str) -> Policy:
     return dataclasses.replace(policy, environment=policy.environment | {"PLANTED": value})
 
 
-def search(marker: str, *pids: int) -> str:
-    """Code that looks for the marker in what it may read of these processes, or of all that it sees."""
-    half = len(marker) // 2
-    return SEARCH.format(first=marker[:half].encode(), second=marker[half:].encode(), pids=pids)
+def search(*markers: str, pids: Sequence[int] = ()) -> str:
+    """Code that looks for the markers in what it may read of these processes, or of all that it sees."""
+    halves = [(marker[: len(marker) // 2].encode(), marker[len(marker) // 2 :].encode()) for marker in markers]
+    return SEARCH.format(halves=halves, pids=list(pids))
 
 
 def where(told: str) -> set[str]:
@@ -118,26 +119,24 @@ def test_a_secret_in_the_kernels_memory_or_a_programs_environment_is_found(built
 
 
 def test_both_secrets_are_in_the_servers_memory(server: RunningServer, session: ServedSession, marker: str) -> None:
-    told = on_host(search(marker, server.process.pid))
+    told = on_host(search(marker, pids=[server.process.pid]))
     if "mapped" not in told and told.count("-") < 2:
         pytest.skip("this kernel lets no process read that of another one's (kernel.yama.ptrace_scope)")
     assert where(told) == {"mapped", "environ"}
-    assert where(on_host(search(server.secret, server.process.pid))) == {"mapped"}
+    assert where(on_host(search(server.secret, pids=[server.process.pid]))) == {"mapped"}
 
 
 def test_code_finds_neither_in_any_memory_that_it_can_read(server: RunningServer, session: ServedSession, marker: str) -> None:
-    for secret in (marker, server.secret):
-        told = session.printed(search(secret))
-        assert read_of(told) >= 3  # its own kernel, Node's and the program in the background
-        assert where(told) == set()
+    told = session.printed(search(marker, server.secret))
+    assert read_of(told) >= 3  # its own kernel, Node's and the program in the background
+    assert where(told) == set()
 
 
 def test_a_program_finds_neither(server: RunningServer, session: ServedSession, marker: str) -> None:
-    for secret in (marker, server.secret):
-        session.write(search=search(secret))
-        told = session.command("python3 search")["structuredContent"]["stdout"]
-        assert read_of(told) >= 3
-        assert where(told) == set()
+    session.write(search=search(marker, server.secret))
+    told = session.command("python3 search")["structuredContent"]["stdout"]
+    assert read_of(told) >= 3
+    assert where(told) == set()
 
 
 @pytest.mark.root
@@ -145,8 +144,7 @@ def test_the_template_and_the_agents_hold_neither_although_no_code_reads_them(
     server: RunningServer, session: ServedSession, marker: str
 ) -> None:
     template = template_of(server)
-    below = sorted(children_of(template))
-    for secret in (marker, server.secret):
-        told = on_host(search(secret, template, *below))
-        assert read_of(told) == 1 + len(below)
-        assert where(told) == set()
+    pids = [template, *sorted(children_of(template))]
+    told = on_host(search(marker, server.secret, pids=pids))
+    assert read_of(told) == len(pids)
+    assert where(told) == set()
