@@ -26,6 +26,7 @@ COMMANDS = {
     "serve": Entry("serve", "Serve the API until SIGINT or SIGTERM."),
     "env": Entry("env", "Print what AWS clients need to use the server."),
     "run": Entry("run", "Run one piece of code in a sandbox of its own."),
+    "gateway": Entry("gateway", "Serve functions of a Python file to MCP clients."),
     "mcp": Entry("mcp", "Give an MCP client a code interpreter."),
     "runtime": Entry("runtime", "Build or list the Python, Node and libraries that sessions see."),
     "interpreters": Entry("interpreters", "List, make, show and delete interpreters."),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shlex
 import socket
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,15 +22,6 @@ class NoServer(CommandFailed):
 
     def __init__(self, data_dir: Path) -> None:
         super().__init__(f"no server runs on {data_dir}; start one with: cellblock serve --data-dir {shlex.quote(str(data_dir))}")
-
-
-@dataclass(frozen=True, slots=True)
-class Reachable:
-    """A server and a key of it."""
-
-    url: str
-    key_id: str
-    secret: str
 
 
 def write_endpoint(data_dir: Path, url: str) -> None:
@@ -61,22 +50,6 @@ def read_endpoint(data_dir: Path) -> str:
     except OSError as error:
         raise NoServer(data_dir) from error
     return endpoint
-
-
-def named_server(environment: Mapping[str, str]) -> Reachable | None:
-    """The server that a client's environment names, as `cellblock env` exports it."""
-    names = ("AWS_ENDPOINT_URL_BEDROCK_AGENTCORE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-    endpoint, key_id, secret = (environment.get(name, "") for name in names)
-    return Reachable(endpoint, key_id, secret) if endpoint and key_id and secret else None
-
-
-def running_server(data_dir: Path) -> Reachable | None:
-    """The server that runs on the data directory, if this user may look into it."""
-    try:
-        endpoint, key = read_endpoint(data_dir), read_credentials(data_dir)
-    except (NoServer, DataDirectoryError, OSError):
-        return None
-    return Reachable(endpoint, key.id, key.secret) if key else None
 
 
 def exports(data_dir: Path, *, region: str, models: Path) -> str:

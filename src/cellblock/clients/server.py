@@ -36,15 +36,21 @@ class Server:
 
 def find_server(data_dir: str | Path | None = None) -> Server:
     """The server of `cellblock env`'s variables, or the one that runs on the data directory. Raises ServerNotFound."""
+    named = named_server() if data_dir is None else None
+    return named or _of_directory(data_dir)
+
+
+def named_server() -> Server | None:
+    """The server of `cellblock env`'s variables; None without them. Raises ServerNotFound when they are not complete."""
     environment = host_environment()
     url = next((environment[name] for name in URL_VARIABLES if environment.get(name)), "")
     key_id, secret = environment.get(KEY_VARIABLE, ""), environment.get(SECRET_VARIABLE, "")
     region = next((environment[name] for name in REGION_VARIABLES if environment.get(name)), DEFAULT_REGION)
-    if data_dir is None and url:
-        if key_id and secret:
-            return Server(url.rstrip("/"), key_id, secret, region)
-        raise ServerNotFound(f'{URL_VARIABLES[0]} is set and {KEY_VARIABLE} or {SECRET_VARIABLE} is not: eval "$(cellblock env)" sets all')
-    return _of_directory(data_dir)
+    if not url:
+        return None
+    if key_id and secret:
+        return Server(url.rstrip("/"), key_id, secret, region)
+    raise ServerNotFound(f'{URL_VARIABLES[0]} is set and {KEY_VARIABLE} or {SECRET_VARIABLE} is not: eval "$(cellblock env)" sets all')
 
 
 def _of_directory(data_dir: str | Path | None) -> Server:

@@ -11,10 +11,10 @@ import click
 
 from cellblock import log_lines
 from cellblock.bearer import bearer_token
+from cellblock.clients.server import Server, ServerNotFound, find_server, named_server
 from cellblock.command_line import ALL_SETTINGS, fail, run, with_settings
-from cellblock.endpoint import Reachable, named_server, running_server
 from cellblock.model import BUILT_IN_INTERPRETER_ID
-from cellblock.settings import Settings, host_environment
+from cellblock.settings import Settings
 
 STDIO_MODULE = "cellblock.mcp.stdio"
 
@@ -32,6 +32,10 @@ def command(settings: Settings, interpreter_id: str, print_config: bool, over_ht
 
     Example: claude mcp add cellblock -- cellblock mcp
     """
+    try:
+        _server(settings)
+    except ServerNotFound as error:
+        fail(str(error))
     if print_config or over_http:
         click.echo(json.dumps({"mcpServers": {"cellblock": _over_http(settings) if over_http else _over_stdio()}}, indent=2))
         return
@@ -43,8 +47,14 @@ def command(settings: Settings, interpreter_id: str, print_config: bool, over_ht
         writer.close()
 
 
-def _server(settings: Settings) -> Reachable | None:
-    return named_server(host_environment()) or running_server(settings.data_dir)
+def _server(settings: Settings) -> Server | None:
+    """The server that the environment names, or the one that runs here and that this user may use."""
+    if named := named_server():
+        return named
+    try:
+        return find_server(settings.data_dir)
+    except (ServerNotFound, OSError):
+        return None
 
 
 def _over_stdio() -> dict[str, object]:

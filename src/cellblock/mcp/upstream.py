@@ -18,8 +18,8 @@ from mcp.client.streamable_http import streamable_http_client
 
 from cellblock import runtime
 from cellblock.bearer import bearer_token
+from cellblock.clients.server import Server
 from cellblock.data_directory import read_credentials
-from cellblock.endpoint import Reachable
 from cellblock.errors import HostNotReady
 from cellblock.listeners import Address
 from cellblock.mcp_mount import MCP_PATH
@@ -42,7 +42,7 @@ PRIVATE: Mapping[str, Any] = MappingProxyType(  # the private server shares noth
 READ_SECONDS = 300.0  # a run sends a sign of life every few seconds
 PING_SECONDS = 60.0  # well below any time after which a server may end what rests
 
-Find = Callable[[], Reachable | None]
+Find = Callable[[], Server | None]
 
 
 class Upstream:
@@ -88,7 +88,7 @@ class Upstream:
                 await client.send_ping()
 
     @asynccontextmanager
-    async def _server(self) -> AsyncIterator[Reachable]:
+    async def _server(self) -> AsyncIterator[Server]:
         if found := self._find():
             yield found
             return
@@ -98,7 +98,7 @@ class Upstream:
 
 
 @asynccontextmanager
-async def _connected(server: Reachable, interpreter_id: str) -> AsyncIterator[Client]:
+async def _connected(server: Server, interpreter_id: str) -> AsyncIterator[Client]:
     headers = {"Authorization": f"Bearer {bearer_token(server.key_id, server.secret)}"}
     address = f"{server.url.rstrip('/')}{MCP_PATH}?interpreter={quote(interpreter_id)}"
     async with (
@@ -109,7 +109,7 @@ async def _connected(server: Reachable, interpreter_id: str) -> AsyncIterator[Cl
 
 
 @asynccontextmanager
-async def _private_server(settings: Settings, directory: Path) -> AsyncIterator[Reachable]:
+async def _private_server(settings: Settings, directory: Path) -> AsyncIterator[Server]:
     """A server of this process on a free port, with nothing but one client to serve."""
     private = dataclasses.replace(settings, data_dir=directory / "data", **PRIVATE)
     node = LocalNode(private, await asyncio.to_thread(runtime.build, private, lambda _: None))
@@ -124,7 +124,7 @@ async def _private_server(settings: Settings, directory: Path) -> AsyncIterator[
         if key is None:
             await serving  # raises what kept it from starting
             raise HostNotReady("the sandbox server ended before it was ready")
-        yield Reachable(ready.result().url, key.id, key.secret)
+        yield Server(ready.result().url, key.id, key.secret)
     finally:
         stop.ask()
         await asyncio.gather(serving, return_exceptions=True)
