@@ -11,6 +11,6 @@ from running_server import RunningServer, serving
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """A server with its usual settings."""
-    with serving(tmp_path_factory.mktemp("examples") / "data") as running:
+    """A server with room for an example of many sessions."""
+    with serving(tmp_path_factory.mktemp("examples") / "data", max_sessions=200) as running:
         yield running
