@@ -119,14 +119,17 @@ def _web(world: World) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            found = world.served.get(self.path)
+            found = world.served.get(self.path.partition("?")[0])
             asked = f"you reached {self.connection.getsockname()[0]}\n".encode()
             body = asked if found is None else found
-            self.send_response(200 if found is not None or not world.served or self.path == "/" else 404)
+            self.send_response(200 if found is not None or self.path == "/" else 404)
             self.send_header("Content-Type", "text/html" if self.path.endswith("/") else "application/octet-stream")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            if self.command == "GET":
+                self.wfile.write(body)
+
+        do_HEAD = do_GET
 
         def log_message(self, format: str, *args: object) -> None:
             pass
