@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
-from cellblock import certificates, file_systems, grants_file
+from cellblock import allow_lists, certificates, file_systems, grants_file
 from cellblock.calls import Grants
 from cellblock.certificates import NoCertificate
 from cellblock.errors import AccessDenied, FieldProblem, ValidationFailed
 from cellblock.model import Interpreter, JsonObject, Session
+from cellblock.network_grants import NetworkGrant
 from cellblock.settings import Settings
 
 
@@ -24,6 +25,7 @@ class Grantor:
     async def check(self, interpreter: Interpreter) -> None:
         """Raises ValidationFailed, which names every bad field, and AccessDenied for another account's role."""
         self._role_of(interpreter.role_arn, interpreter.account)
+        self.network(interpreter)
         await self._grants(interpreter.account, interpreter.certificates, interpreter.filesystems)
 
     async def for_session(self, session: Session, interpreter: Interpreter | None) -> Grants:
@@ -32,6 +34,13 @@ class Grantor:
         given = await self._grants(session.account, (*found[0], *session.certificates), (*found[1], *session.filesystems))
         role = self._role_of(interpreter.role_arn, session.account) if interpreter else ""
         return Grants(session_id=session.id, role_arn=role, certificates=given.certificates, mounts=given.mounts)
+
+    def network(self, interpreter: Interpreter) -> NetworkGrant:
+        """What its sessions may reach. Raises ValidationFailed, which names every subnet and security group that is not known."""
+        problems: list[FieldProblem] = []
+        found = allow_lists.network_of(interpreter, self._granted.networks, problems)
+        _refuse(problems)
+        return found
 
     def _role_of(self, arn: str | None, account: str) -> str:
         """A role that the operator has not mapped is accepted, as clients name roles of AWS, and gives nothing."""
@@ -47,8 +56,7 @@ class Grantor:
         mounts = file_systems.mounts_of(configurations, self._granted.file_systems, account, problems)
         arns = [_secret_arn(item) for item in secrets]
         bundle = await asyncio.to_thread(self._bundle, arns, problems) if arns else ""
-        if problems:
-            raise ValidationFailed("; ".join(f"{problem.name} {problem.message}" for problem in problems), fields=tuple(problems))
+        _refuse(problems)
         return Grants(certificates=bundle, mounts=mounts)
 
     def _bundle(self, arns: list[str], problems: list[FieldProblem]) -> str:
@@ -60,6 +68,11 @@ class Grantor:
                 where = f"certificates[{index}].location.secretsManager.secretArn"
                 problems.append(FieldProblem(where, f"{arn} {error}"))
         return certificates.bundle(found)
+
+
+def _refuse(problems: Sequence[FieldProblem]) -> None:
+    if problems:
+        raise ValidationFailed("; ".join(f"{problem.name} {problem.message}" for problem in problems), fields=tuple(problems))
 
 
 def _secret_arn(certificate: JsonObject) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from cellblock.network_grants import allowed_place
 from cellblock.settings import SettingsError
 
 MOST_BYTES = 1 << 20
@@ -36,11 +37,19 @@ class FileSystem(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     accounts: tuple[str, ...] = ()
 
 
+class AllowList(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What sessions in a subnet or a security group reach."""
+
+    allow: tuple[str, ...]
+    accounts: tuple[str, ...] = ()
+
+
 class Granted(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole file."""
 
     roles: dict[str, Role] = {}
     file_systems: dict[str, FileSystem] = {}
+    networks: dict[str, AllowList] = {}
 
 
 def read(path: str) -> Granted:
@@ -62,6 +71,12 @@ def read(path: str) -> Granted:
     for arn, file_system in granted.file_systems.items():
         if not file_system.directory.startswith("/"):
             raise _wrong(path, f'file_systems."{arn}" needs an absolute directory')
+    for name, network in granted.networks.items():
+        try:
+            for text in network.allow:
+                allowed_place(text)
+        except ValueError as error:
+            raise _wrong(path, f'networks."{name}": {error}') from error
     return granted
 
 

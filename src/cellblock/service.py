@@ -33,7 +33,6 @@ from cellblock.model import (
     new_session_id,
     now,
 )
-from cellblock.network_grants import INTERNET, NO_NETWORK, NetworkGrant
 from cellblock.repeats import CallInterrupted, CallKey, Repeats
 from cellblock.requests import (
     CreateInterpreter,
@@ -254,7 +253,7 @@ class Service:
             limits, interpreter = kept_limits({}, self._settings), None
         else:
             interpreter = await self._store.get_interpreter(caller.account, session.interpreter_id)
-            limits = dataclasses.replace(kept_limits(interpreter.tags, self._settings), network=_network(interpreter))
+            limits = dataclasses.replace(kept_limits(interpreter.tags, self._settings), network=self._grantor.network(interpreter))
         owner = Owner(
             session_id=session.id,
             account=session.account,
@@ -283,10 +282,6 @@ class Service:
             certificates=request.certificates or (),
             filesystems=request.filesystems or (),
         )
-
-
-def _network(interpreter: Interpreter) -> NetworkGrant:
-    return INTERNET if interpreter.network_mode == "PUBLIC" else NO_NETWORK
 
 
 def _facts(caller: Caller, tool: str) -> CallFacts:

@@ -17,13 +17,19 @@ accounts = ["000000000000"]
 """
 
 
+_NETWORKS = "".join(
+    f'[networks."{name}"]\nallow = ["api.example.com:443"]\n'
+    for name in ("sg-0123456789abcdef0", "subnet-0123456789abcdef0", "subnet-0123456789abcdef1", "sg-01234567", "subnet-01234567")
+)
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """A server with room for the sessions of all tests."""
     base = tmp_path_factory.mktemp("server")
     certificate = make_authority("Conformance").certificate
     secrets = secrets_dir(base / "secrets", **{f"{_SECRET}{name}-AbCdEf": certificate for name in ("ca", "root-ca")})
-    granted = grants_file(base, _FILE_SYSTEM.format(shared_directory(base / "shared")))
+    granted = grants_file(base, _FILE_SYSTEM.format(shared_directory(base / "shared")) + _NETWORKS)
     with serving(base / "data", max_sessions=1000, secrets_dir=secrets, grants_file=granted) as running:
         yield running
 

@@ -103,6 +103,9 @@ def test_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
         (f'[roles."{ROLE}"]\nbucket = ["b-1"]\n{KEYS}', "unknown field `bucket`"),
         (f'[roles."{ROLE}"]\nbuckets = ["b-1"]\n{KEYS}read_only = "verysecret"', "Expected `bool`"),
         ('[file_systems."arn:x"]\ndirectory = "relative"', "absolute"),
+        ('[networks."sg-12345678"]\nallow = ["http://example.com"]', "is no entry"),
+        ('[networks."sg-12345678"]\nallow = ["10.0.0.1/8"]', "has host bits set"),
+        ('[networks."sg-12345678"]\nallow = ["example.com:70000"]', "no ports"),
     ],
 )
 def test_mistake_in_the_file_ends_the_start_without_quoting_secrets(tmp_path: Path, text: str, why: str) -> None:
