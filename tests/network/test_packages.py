@@ -22,7 +22,7 @@ from network.world import World
 
 pytestmark = pytest.mark.root
 INDEX = "http://web.example/simple"
-OPTIONS = f"--index-url {INDEX} --trusted-host web.example"
+OPTIONS = f"-i {INDEX} --trusted-host web.example"
 UV_OPTIONS = f"--default-index {INDEX}"
 REGISTRY = "http://web.example/npm"
 
