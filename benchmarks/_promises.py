@@ -30,6 +30,9 @@ PROMISES = {
     "start-warm-p50": Promise(script="start", what="start a session and get its first pandas result, warm pool, p50", at_most=5, unit="ms"),
     "start-warm-p99": Promise(script="start", what="the same, p99", at_most=25, unit="ms"),
     "start-cold-p50": Promise(script="start", what="the same without a pool, p50", at_most=20, unit="ms"),
+    "public-start": Promise(
+        script="network", what="start of a session with the internet, over that of one without, warm pool, p50", at_most=2, unit="×"
+    ),
     "round-trip-p50": Promise(script="round_trip", what="`executeCode` round trip, p50", at_most=2, unit="ms"),
     "round-trip-p99": Promise(script="round_trip", what="`executeCode` round trip, p99", at_most=6, unit="ms"),
     "node-round-trip-p50": Promise(script="languages", what="`executeCode` round trip of JavaScript on Node, p50", at_most=3, unit="ms"),

@@ -43,13 +43,19 @@ class Server:
         """The process that cells are cloned from."""
         return children(self.pid)[0]
 
-    def client(self, connections: int = 10, **config: Any) -> Any:
-        """A stock client of the data plane, unless its configuration says more."""
+    def client(self, connections: int = 10, *, service: str = "bedrock-agentcore", **config: Any) -> Any:
+        """A stock client of the data plane, unless it is to be another."""
         key = read_credentials(self.data_dir)
         if key is None:
             raise RuntimeError(f"{self.data_dir} holds no credentials")
         session = boto3.Session(aws_access_key_id=key.id, aws_secret_access_key=key.secret, region_name=REGION)
-        return session.client("bedrock-agentcore", endpoint_url=self.url, config=Config(max_pool_connections=connections, **config))
+        return session.client(service, endpoint_url=self.url, config=Config(max_pool_connections=connections, **config))
+
+    def create_interpreter(self, mode: str) -> str:
+        """The id of one with this network mode."""
+        control = self.client(service="bedrock-agentcore-control")
+        made = control.create_code_interpreter(name="measured", networkConfiguration={"networkMode": mode})
+        return str(made["codeInterpreterId"])
 
     def cells(self) -> list[list[int]]:
         """The processes of each cell."""
@@ -81,15 +87,16 @@ class Session:
     """One session of a client."""
 
     client: Any
+    interpreter: str = INTERPRETER
     id: str = field(init=False)
 
     def __post_init__(self) -> None:
-        self.id = self.client.start_code_interpreter_session(codeInterpreterIdentifier=INTERPRETER)["sessionId"]
+        self.id = self.client.start_code_interpreter_session(codeInterpreterIdentifier=self.interpreter)["sessionId"]
 
     def invoke(self, tool: str, **arguments: Any) -> dict[str, Any]:
         """The result of one tool."""
         answer = self.client.invoke_code_interpreter(
-            codeInterpreterIdentifier=INTERPRETER, sessionId=self.id, name=tool, arguments=arguments
+            codeInterpreterIdentifier=self.interpreter, sessionId=self.id, name=tool, arguments=arguments
         )
         results = [event["result"] for event in answer["stream"]]
         if len(results) != 1 or results[0].get("isError"):
@@ -102,7 +109,7 @@ class Session:
 
     def describe(self) -> None:
         """GetCodeInterpreterSession: everything but the cell."""
-        self.client.get_code_interpreter_session(codeInterpreterIdentifier=INTERPRETER, sessionId=self.id)
+        self.client.get_code_interpreter_session(codeInterpreterIdentifier=self.interpreter, sessionId=self.id)
 
     def describe_twice(self) -> None:
         """As many requests as a start with its first result."""
@@ -111,7 +118,7 @@ class Session:
 
     def stop(self) -> None:
         """StopCodeInterpreterSession."""
-        self.client.stop_code_interpreter_session(codeInterpreterIdentifier=INTERPRETER, sessionId=self.id)
+        self.client.stop_code_interpreter_session(codeInterpreterIdentifier=self.interpreter, sessionId=self.id)
 
 
 @contextmanager

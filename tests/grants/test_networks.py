@@ -42,7 +42,8 @@ def server(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Runn
     base = tmp_path_factory.mktemp("networks")
     text = f'[networks."{SUBNET}"]\nallow = ["127.0.0.1:{port}"]\n[networks."{GROUP}"]\nallow = []\n'
     text += f'[networks."{OTHERS}"]\nallow = ["0.0.0.0/0"]\naccounts = ["123456789012"]\n'
-    with serving(base / "data", grants_file=grants_file(base, text)) as running:
+    ways = {"user_network": "proxy", "network_open_ranges": "127.0.0.1/32"}
+    with serving(base / "data", grants_file=grants_file(base, text), **ways) as running:
         yield running
 
 
@@ -59,6 +60,14 @@ def test_a_session_reaches_what_its_subnet_allows_and_nothing_else(server: Runni
         for place in (f"127.0.0.1:{own}", "example.com", "169.254.169.254"):
             answer = session.command(f"{curl} http://{place}/")["structuredContent"]["stdout"]
             assert answer.startswith("cellblock: "), answer
+
+
+@pytest.mark.parametrize(("mode", "answer"), [("PUBLIC", "reached"), ("SANDBOX", "")])
+def test_an_interpreters_mode_decides_whether_its_sessions_have_a_network(server: RunningServer, port: int, mode: str, answer: str) -> None:
+    made = server.create(f"n{uuid4().hex[:8]}", networkConfiguration={"networkMode": mode})
+    with server.session(interpreter=made["codeInterpreterId"]) as session:
+        curl = f"curl -sS -m 10 --noproxy none.example http://127.0.0.1:{port}/"
+        assert session.command(curl)["structuredContent"]["stdout"] == answer
 
 
 def test_names_that_are_not_known_or_anothers_are_refused_at_create_and_named(server: RunningServer) -> None:
