@@ -10,8 +10,10 @@ import itertools
 import os
 import secrets
 import signal
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from functools import partial
 
 from cellblock.calls import (
     NO_GRANTS,
@@ -30,7 +32,7 @@ from cellblock.calls import (
 )
 from cellblock.cell_link import CellLink
 from cellblock.errors import CellEnded, HostNotReady, host_failed
-from cellblock.granting import Prepared, prepared
+from cellblock.granting import Granting, Prepared
 from cellblock.runtime_layout import Runtime
 from cellblock.sandbox.cgroup import find_groups
 from cellblock.sandbox.groups import Group, GroupLimits, Groups, Kind, NoGroup
@@ -65,6 +67,7 @@ class _Parts:
     network: Attachment = field(default_factory=NoAttachment)
     cpu_seconds: float = 0.0
     last_memory: MemoryUse | None = None
+    at_end: Callable[[], Awaitable[None]] | None = None
 
     def read_cpu_seconds(self) -> float:
         """As the group says, and what it said last when it says nothing any more."""
@@ -90,6 +93,8 @@ class _Parts:
         if self.link is not None:
             self.link.close()
         await self.network.close()  # it may be in the cell's control groups
+        if self.at_end is not None:
+            await self.at_end()
         self.read_cpu_seconds()  # a control group has the time of those that have ended; a sampled one knew it before
         with contextlib.suppress(OSError):
             self.last_memory = self.group.memory()
@@ -228,6 +233,7 @@ class LocalNode:
         self._settings = settings
         self._runtime = runtime
         self._code = install_cell_code(settings.cache_dir)
+        self._granting = Granting(settings, self._code)
         self._policy = policy or policy_for(settings, runtime)
         self._identities = IdentityRange(base=settings.uid_base, count=settings.uid_count)
         self._processors = Processors()
@@ -265,6 +271,7 @@ class LocalNode:
     async def close(self) -> None:
         """See `Node.close`."""
         await asyncio.gather(*(cell.close() for cell in list(self._cells)))
+        await self._granting.close()
         if self._enforcing is not None:
             self._enforcing.cancel()
             await asyncio.gather(self._enforcing, return_exceptions=True)
@@ -288,11 +295,13 @@ class LocalNode:
             parts.group = self._groups.create(name, _group_limits(limits))
             host_ids = self._identities.host_ids(parts.identity)
             with self._networks.planned(limits.network) as network:
-                async with prepared(grants, code=self._code, host_ids=host_ids) as granted:
+                async with self._granting.prepared(grants, host_ids) as granted:
                     await self._spawn(name, parts, _Contents(limits, granted, network))
-                parts.group.watch(cell.pid)
-                await self._attach(parts, network)
-            await cell.begin()
+                    parts.group.watch(cell.pid)
+                    await self._attach(parts, network)
+                    await cell.begin()
+                    parts.at_end = partial(self._granting.end, grants)
+                    await self._granting.connect(granted)
         except OSError as error:
             await cell.close()
             raise host_failed(f"a cell could not be opened: {error}", errno.errorcode.get(error.errno or 0, "")) from error
@@ -338,6 +347,7 @@ class LocalNode:
             processors=parts.bound_to,
             descriptors=tuple(uses),
             environment=contents.granted.environment,
+            ports=contents.granted.ports,
             mounts=contents.granted.mounts,
             writable_mounts=contents.granted.writable_mounts,
             network=contents.network.message(),

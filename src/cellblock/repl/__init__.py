@@ -1,1 +1,0 @@
-"""`cellblock repl`: a session that a person types into."""
