@@ -27,7 +27,7 @@ BUILT_IN = "aws.codeinterpreter.v1"
 REGION = "us-west-2"
 NO_RETRIES = {"total_max_attempts": 1}
 STOP_SECONDS = 30
-READY = re.compile(r"cellblock is ready on (http://\S+)")
+READY = re.compile(r"cellblock is ready on (https?://\S+)")
 
 ValueT = TypeVar("ValueT")
 Json = dict[str, Any]

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cellblock.client import ServerNotFound, Session, find_server
-from running_server import RunningServer
+from cellblock.client import Client, ConnectionFailed, ServerNotFound, Session, find_server
+from operator_files import make_authority
+from running_server import RunningServer, serving
 
 VARIABLES = ("AWS_ENDPOINT_URL_BEDROCK_AGENTCORE", "BEDROCK_AGENTCORE_DP_ENDPOINT", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 
@@ -47,3 +48,16 @@ def test_address_without_a_key_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLES[0], "http://127.0.0.1:8080")
     with pytest.raises(ServerNotFound, match="AWS_ACCESS_KEY_ID"):
         find_server()
+
+
+def test_server_behind_tls_is_trusted_by_its_authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {"authority": tmp_path / "ca.pem", "tls_certificate": tmp_path / "chain.pem", "tls_key": tmp_path / "key.pem"}
+    made = make_authority("Example Authority")
+    for path, text in zip(names.values(), (made.certificate, made.server_certificate, made.server_key), strict=True):
+        path.write_text(text)
+    with serving(tmp_path / "tls", tls_certificate=names["tls_certificate"], tls_key=names["tls_key"]) as running:
+        with pytest.raises(ConnectionFailed), Client(data_dir=running.data_dir).session():
+            pass
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(names["authority"]))
+        with Client(data_dir=running.data_dir) as client, client.session() as session:
+            assert session.run("6 * 7").text == "42"

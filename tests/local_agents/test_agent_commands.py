@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from cellblock.agents import every
 from running_server import CELLBLOCK, RunningServer, descendants, environment, until
 
 HANDLER = """
@@ -66,12 +67,23 @@ class Agents:
 
 @pytest.fixture
 def agents(server: RunningServer, tmp_path: Path) -> Iterator[Agents]:
-    """No agent yet; those of the test are deleted."""
+    """No agent of this test yet; those that it makes are deleted."""
     (tmp_path / "agent_handler.py").write_text(HANDLER)
     made = Agents(server, tmp_path)
+    before = {agent.name for agent in every(server.data_dir)}
     yield made
-    for name in made.listed():
+    for name in {agent.name for agent in every(server.data_dir)} - before:
         made.done("delete", "--name", name)
+
+
+@pytest.fixture(scope="module")
+def steady(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Agents, str]]:
+    """One agent for all tests that leave it as it is, and its address."""
+    source = tmp_path_factory.mktemp("steady")
+    (source / "agent_handler.py").write_text(HANDLER)
+    made = Agents(server, source)
+    yield made, made.deployed("steady", "--memory", "256", "--timeout", "3")
+    made.done("delete", "--name", "steady")
 
 
 def invoke(url: str, payload: dict[str, Any], **headers: str) -> httpx.Response:
@@ -85,46 +97,53 @@ def answers(url: str) -> bool:
         return False
 
 
-def test_handler_is_invoked_over_http_and_uses_the_interpreter(agents: Agents) -> None:
-    url = agents.deployed("analyst", "--memory", "512", "--timeout", "300")
+def test_handler_is_invoked_over_http_and_uses_the_interpreter(steady: tuple[Agents, str]) -> None:
+    _, url = steady
     assert httpx.get(f"{url}/ping").json()["status"] == "Healthy"
     answer = invoke(url, {"input": "print(6 * 7)"}, **{"X-Amzn-Bedrock-AgentCore-Runtime-Session-Id": "s" * 33})
     assert (answer.status_code, answer.json()) == (200, {"statusCode": 200, "body": ["42"], "session": "s" * 33})
 
 
-def test_agent_is_listed_and_its_log_is_shown(agents: Agents) -> None:
-    agents.deployed("analyst")
-    assert (agents.listed()["analyst"]["state"], "analyst" in agents.done("list")) == ("running", True)
-    assert "the module was imported" in agents.done("logs", "--name", "analyst")
+def test_agent_is_listed_and_its_log_is_shown(steady: tuple[Agents, str]) -> None:
+    agents, _ = steady
+    assert (agents.listed()["steady"]["state"], "steady" in agents.done("list")) == ("running", True)
+    assert "the module was imported" in agents.done("logs", "--name", "steady")
 
 
-def test_agent_that_dies_is_started_again(agents: Agents) -> None:
-    url = agents.deployed("analyst")
-    with pytest.raises(httpx.TransportError):
-        invoke(url, {"die": True})
-    assert until(lambda: answers(url))
-    assert invoke(url, {"input": "print(1)"}).json()["body"] == ["1"]
-    assert "ended with status 7" in agents.done("logs", "--name", "analyst")
-
-
-def test_invocation_over_its_time_is_answered_and_the_agent_starts_again(agents: Agents) -> None:
-    url = agents.deployed("analyst", "--timeout", "1")
-    answer = invoke(url, {"sleep": 100})
-    assert (answer.status_code, "more than 1 s" in answer.json()["error"]) == (504, True)
-    assert until(lambda: "started again" in agents.done("logs", "--name", "analyst") and answers(url))
-
-
-def test_memory_has_its_limit(agents: Agents) -> None:
-    url = agents.deployed("analyst", "--memory", "256")
+def test_memory_has_its_limit(steady: tuple[Agents, str]) -> None:
+    _, url = steady
     assert invoke(url, {"megabytes": 10}).json() == {"length": 10 * 1024 * 1024}
     assert invoke(url, {"megabytes": 300}).status_code == 500
 
 
-def test_second_deployment_runs_the_code_as_it_is(agents: Agents) -> None:
+def test_agent_that_dies_is_started_again(steady: tuple[Agents, str]) -> None:
+    agents, url = steady
+    with pytest.raises(httpx.TransportError):
+        invoke(url, {"die": True})
+    assert until(lambda: answers(url))
+    assert "ended with status 7" in agents.done("logs", "--name", "steady")
+
+
+def test_invocation_over_its_time_is_answered_and_the_agent_starts_again(steady: tuple[Agents, str]) -> None:
+    agents, url = steady
+    answer = invoke(url, {"sleep": 100})
+    assert (answer.status_code, "more than 3 s" in answer.json()["error"]) == (504, True)
+    assert until(lambda: "ended with status 75" in agents.done("logs", "--name", "steady") and answers(url))
+
+
+def test_second_deployment_runs_the_code_as_it_is_and_a_deletion_leaves_nothing(agents: Agents) -> None:
     url = agents.deployed("analyst")
     (agents.source / "agent_handler.py").write_text("def handler(event):\n    return {'version': 2}\n")
     agents.done("deploy", "--name", "analyst")
     assert invoke(url, {}).json() == {"version": 2}
+    directory = agents.server.data_dir / "agents" / "analyst"
+    pid = int((directory / "pid").read_text())
+    below = descendants(pid)
+    assert below
+    agents.done("delete", "--name", "analyst")
+    assert not answers(url)
+    assert not directory.exists()
+    assert not [one for one in (pid, *below) if Path(f"/proc/{one}/exe").exists()]
 
 
 def test_handler_that_cannot_be_imported_is_told(agents: Agents) -> None:
@@ -133,18 +152,6 @@ def test_handler_that_cannot_be_imported_is_told(agents: Agents) -> None:
     ended = agents.run("deploy", "--name", "broken")
     assert (ended.returncode, "nothing_of_this_name" in ended.stderr) == (1, True)
     assert agents.listed()["broken"]["state"] == "stopped"
-
-
-def test_deleted_agent_leaves_nothing(agents: Agents) -> None:
-    url = agents.deployed("analyst")
-    directory = agents.server.data_dir / "agents" / "analyst"
-    pid = int((directory / "pid").read_text())
-    below = descendants(pid)
-    assert below
-    agents.done("delete", "--name", "analyst")
-    assert not answers(url)
-    assert not directory.exists()
-    assert not [one for one in (pid, *below) if Path(f"/proc/{one}/cmdline").exists() and Path(f"/proc/{one}/cmdline").read_bytes()]
 
 
 def test_agent_ends_with_its_supervisor(agents: Agents) -> None:

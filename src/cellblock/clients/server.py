@@ -13,6 +13,7 @@ from cellblock.settings import SettingsError, host_environment, load
 URL_VARIABLES = ("AWS_ENDPOINT_URL_BEDROCK_AGENTCORE", "BEDROCK_AGENTCORE_DP_ENDPOINT")
 KEY_VARIABLE, SECRET_VARIABLE = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
 REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
+AUTHORITY_VARIABLE = "AWS_CA_BUNDLE"
 DEFAULT_REGION = "us-east-1"
 
 
@@ -22,12 +23,13 @@ class ServerNotFound(ClientError):
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server's address, and a key of it."""
+    """A server's address, and a key of it; `authority` is a file in PEM for a certificate that no public authority signed."""
 
     url: str
     key_id: str
     secret: str
     region: str = DEFAULT_REGION
+    authority: str = ""
 
     def __repr__(self) -> str:
         """Without the secret."""
@@ -49,7 +51,7 @@ def named_server() -> Server | None:
     if not url:
         return None
     if key_id and secret:
-        return Server(url.rstrip("/"), key_id, secret, region)
+        return Server(url.rstrip("/"), key_id, secret, region, environment.get(AUTHORITY_VARIABLE, ""))
     raise ServerNotFound(f'{URL_VARIABLES[0]} is set and {KEY_VARIABLE} or {SECRET_VARIABLE} is not: eval "$(cellblock env)" sets all')
 
 
@@ -64,4 +66,4 @@ def _of_directory(data_dir: str | Path | None) -> Server:
         ) from error
     if key is None:
         raise ServerNotFound(f"{settings.data_dir} holds no credentials; make a key on the server and set the variables of `cellblock env`")
-    return Server(url, key.id, key.secret, settings.region)
+    return Server(url, key.id, key.secret, settings.region, host_environment().get(AUTHORITY_VARIABLE, ""))

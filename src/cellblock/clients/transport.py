@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ def options(server: Server, limits: Limits) -> dict[str, Any]:
         "timeout": httpx.Timeout(limits.answer_seconds, connect=limits.connect_seconds),
         "limits": httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
         "trust_env": not _is_loopback(parts.hostname or ""),
-        "verify": parts.scheme == "https",
+        "verify": ssl.create_default_context(cafile=server.authority or None) if parts.scheme == "https" else False,
     }
 
 
