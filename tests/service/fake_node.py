@@ -19,6 +19,7 @@ from cellblock.calls import (
     FilesRead,
     FilesRemoved,
     FilesWritten,
+    Follower,
     GetTask,
     Grants,
     ListFiles,
@@ -85,6 +86,10 @@ class FakeCell:
 
     def usage(self) -> CellUsage | None:
         return None if self.is_closed else CellUsage(cpu_seconds=0.25 * len(self.calls), memory_bytes=10 * 1024 * 1024, process_count=2)
+
+    async def follow(self, request: Call[ReplyT], follower: Follower) -> ReplyT:
+        follower.begin(bytearray(b"one\nso far\n"), bytearray())
+        return await self.call(request)
 
     async def close(self) -> None:
         self.is_closed = True

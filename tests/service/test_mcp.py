@@ -164,7 +164,7 @@ async def test_long_call_tells_that_it_runs(served: Served) -> None:
         return done("done")
 
     async def hear(progress: float, total: float | None, message: str | None) -> None:
-        assert message == f"running for {progress:g} s"
+        assert message == f"running for {progress:g} s: so far"
         heard.set()
 
     served.node.scripts["long"] = until_heard

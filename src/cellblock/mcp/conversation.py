@@ -7,6 +7,7 @@ import contextlib
 import itertools
 from dataclasses import dataclass
 
+from cellblock.calls import Follower
 from cellblock.clock import Clock
 from cellblock.errors import CellblockError, SessionNotActive
 from cellblock.mcp.told import Told
@@ -44,12 +45,12 @@ class Conversation:
         """A number for the files that a call leaves."""
         return next(self._numbers)
 
-    async def use(self, tool: ToolName, arguments: ToolArguments) -> ToolResult:
-        """One call. Raises SessionLost, and what the service raises. Cancelling it interrupts the run."""
+    async def use(self, tool: ToolName, arguments: ToolArguments, *, follower: Follower | None = None) -> ToolResult:
+        """One call, whose output may have a reader. Raises SessionLost, and what the service raises. Cancelling it interrupts the run."""
         session = self._started()
         session_id = await asyncio.shield(session)  # a start that nobody waits for would leave a session behind
         request = Invoke(interpreter_id=self._kind.interpreter_id, session_id=session_id, tool=tool, arguments=arguments)
-        delivery = Delivery(arrived_at=self._clock.now(), body_digest="", retry_seconds=0.0)
+        delivery = Delivery(arrived_at=self._clock.now(), body_digest="", retry_seconds=0.0, follower=follower)
         try:
             return await self._service.invoke(self.caller, request, delivery)
         except SessionNotActive as error:

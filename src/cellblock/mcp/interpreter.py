@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from importlib.metadata import version
 from typing import Any, TypeVar
 
@@ -17,11 +17,13 @@ from cellblock.mcp import answers
 from cellblock.mcp.arguments import Arguments, GetTask
 from cellblock.mcp.conversation import Conversation, SessionLost
 from cellblock.mcp.keeping import keep
+from cellblock.mcp.last_line import LastLine
 from cellblock.mcp.toolset import INSTRUCTIONS, TOOLS, Tool, listed
 from cellblock.results import ToolResult
 
 PROGRESS_SECONDS = 1.0
 POLL_SECONDS = 0.5
+FOLLOWED = ("executeCode", "executeCommand")
 LOST_NOTE = "The next call starts a fresh one: variables, files and tasks are gone"
 
 ResultT = TypeVar("ResultT")
@@ -61,14 +63,16 @@ class Interpreter:
         except ValidationError as error:
             return answers.refusal(_problems(error))
         try:
-            return await with_progress(context, self._answer(tool, arguments))
+            last_line = LastLine()
+            return await with_progress(context, self._answer(tool, arguments, last_line), note=last_line.text)
         except SessionLost as error:
             return answers.refusal(f"{error}. {LOST_NOTE}")
         except CellblockError as error:
             return answers.refusal(f"{error.guide_name or error.code}: {error.public_message or error.message}")
 
-    async def _answer(self, tool: Tool, arguments: Arguments) -> types.CallToolResult:
-        result = await self._conversation.use(tool.does, arguments.for_tool())
+    async def _answer(self, tool: Tool, arguments: Arguments, last_line: LastLine) -> types.CallToolResult:
+        follower = last_line if tool.does in FOLLOWED else None
+        result = await self._conversation.use(tool.does, arguments.for_tool(), follower=follower)
         if isinstance(arguments, GetTask):
             result = await self._ended(result, arguments)
         kept = await keep(result, self._conversation, limit_bytes=self._result_bytes)
@@ -84,15 +88,17 @@ class Interpreter:
         return result
 
 
-async def with_progress(context: Context, work: Coroutine[Any, Any, ResultT]) -> ResultT:
-    """The work's result; while it runs, a client that asked for progress hears every second that it does."""
+async def with_progress(context: Context, work: Coroutine[Any, Any, ResultT], *, note: Callable[[], str] = str) -> ResultT:
+    """The work's result; while it runs, a client that asked for progress hears every second that it does, and the note."""
     loop = asyncio.get_running_loop()
     started = loop.time()
     task = asyncio.ensure_future(work)
     try:
         while not (await asyncio.wait({task}, timeout=PROGRESS_SECONDS))[0]:
             seconds = round(loop.time() - started)
-            await context.session.report_progress(float(seconds), message=f"running for {seconds} s")
+            said = note()
+            message = f"running for {seconds} s: {said}" if said else f"running for {seconds} s"
+            await context.session.report_progress(float(seconds), message=message)
         return task.result()
     finally:
         if not task.done():

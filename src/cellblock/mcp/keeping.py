@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from mimetypes import guess_extension
 
 from cellblock.errors import CellblockError
-from cellblock.mcp.conversation import Conversation
+from cellblock.mcp.conversation import Conversation, SessionLost
 from cellblock.requests import InputFile, ToolArguments
 from cellblock.results import ImageBlock, Structured, ToolResult
 
@@ -54,8 +54,8 @@ async def keep(result: ToolResult, conversation: Conversation, *, limit_bytes: i
     content = tuple(InputFile(path=paths[name], blob=data) for name, data in files.items())
     try:
         written = await conversation.use("writeFiles", ToolArguments(content=content))
-    except CellblockError as error:
-        return Kept(paths={}, problem=f"it could not be kept as a file: {error.message}")
+    except (CellblockError, SessionLost) as error:
+        return Kept(paths={}, problem=f"it could not be kept as a file: {error}")
     if written.is_error:
         return Kept(paths={}, problem="it could not be kept as a file, the workspace takes no more")
     return Kept(paths=paths)
