@@ -28,6 +28,7 @@ COMMANDS = {
     "run": Entry("run", "Run one piece of code in a sandbox of its own."),
     "gateway": Entry("gateway", "Serve functions of a Python file to MCP clients."),
     "mcp": Entry("mcp", "Give an MCP client a code interpreter."),
+    "repl": Entry("repl", "Type into a session of a running server."),
     "runtime": Entry("runtime", "Build or list the Python, Node and libraries that sessions see."),
     "interpreters": Entry("interpreters", "List, make, show and delete interpreters."),
     "sessions": Entry("sessions", "List, stop and watch the sessions of the server of this machine."),

@@ -11,10 +11,12 @@ from pathlib import Path
 from cellblock.calls import CellUsage, MemoryUse
 from cellblock.errors import HostNotReady, host_failed
 from cellblock.sandbox.counters import GroupCounters
+from cellblock.sandbox.delegation import PREFIX, Delegation
 from cellblock.sandbox.groups import Group, GroupLimits, Groups, Kind
 from cellblock.sandbox.sampling import SampledGroups
 
 _CPU_PERIOD_MICROSECONDS = 100_000
+_V2_CONTROLLERS = ("memory", "pids", "cpu")
 _V1_CONTROLLERS = ("memory", "pids", "cpu")
 _V1_CPU_TIME = "cpuacct"  # most hosts have it in the hierarchy of "cpu"; the others have it in one of its own
 _V1_SOCKET_BUFFERS = "memory.kmem.tcp.limit_in_bytes"  # version 1 charges what waits in sockets to nobody until this has a limit
@@ -22,7 +24,6 @@ _V1_LIMIT = "memory.limit_in_bytes"
 _V1_LAST_REQUEST = 1024 * 1024  # more than the kernel asks for in one piece that it cannot do without
 _V1_WITH_SWAP = "memory.memsw.limit_in_bytes"
 _AGENT, _USER = "agent", "user"
-_PREFIX = "cellblock-"  # followed by the server's process id, and a token: a process may run several nodes
 _MOUNTS = Path("/proc/self/mountinfo")
 _MEMBERSHIP = Path("/proc/self/cgroup")
 
@@ -117,15 +118,16 @@ class V2Groups:
 
     kind: Kind = "v2"
 
-    def __init__(self, parent: Path) -> None:
-        self._parent = parent / _own_name()
+    def __init__(self, delegation: Delegation) -> None:
+        self._delegation = delegation
+        self._parent = delegation.base / _own_name()
 
     def open(self) -> None:
         """Make the directory above the cells' groups; raises OSError when the hierarchy is not delegated."""
-        _sweep(self._parent.parent)
+        _sweep(self._delegation.base)
+        self._delegation.enable(_V2_CONTROLLERS)
         self._parent.mkdir(exist_ok=True)
-        _write(self._parent.parent / "cgroup.subtree_control", "+memory +pids +cpu")
-        _write(self._parent / "cgroup.subtree_control", "+memory +pids +cpu")
+        _write(self._parent / "cgroup.subtree_control", " ".join(f"+{name}" for name in _V2_CONTROLLERS))
 
     def create(self, name: str, limits: GroupLimits) -> Group:
         """Make a group with no swap, since swap would double the memory limit."""
@@ -151,6 +153,7 @@ class V2Groups:
         """Remove the directory above the groups."""
         if self._parent.exists():
             self._parent.rmdir()
+        self._delegation.release(_V2_CONTROLLERS)
 
 
 class V1Group:
@@ -282,13 +285,14 @@ def _not_made(group: Path | str, error: OSError) -> HostNotReady:
 
 
 def _own_name() -> str:
-    return f"{_PREFIX}{os.getpid()}-{secrets.token_hex(3)}"
+    """With a token, since a process may run several nodes."""
+    return f"{PREFIX}{os.getpid()}-{secrets.token_hex(3)}"
 
 
 def _sweep(directory: Path) -> None:
     """Remove what servers left that were killed: groups named after a process that is no more."""
-    for left in directory.glob(f"{_PREFIX}*"):
-        if not Path("/proc", left.name.removeprefix(_PREFIX).partition("-")[0]).exists():
+    for left in directory.glob(f"{PREFIX}*"):
+        if not Path("/proc", left.name.removeprefix(PREFIX).partition("-")[0]).exists():
             for group in (*left.glob("*/*/"), *left.glob("*/"), left):
                 with contextlib.suppress(OSError):  # its last processes are still going; the next start finds it empty
                     group.rmdir()
@@ -304,10 +308,10 @@ def _abandon(groups: V2Groups | V1Groups) -> None:
 def _version_2() -> V2Groups | None:
     for point, kind, _ in _hierarchies():
         if kind == "cgroup2":
-            own = Path(point, _membership("").lstrip("/"))
-            controllers = own / "cgroup.controllers"
-            if controllers.exists() and {"memory", "pids", "cpu"} <= set(controllers.read_text().split()):
-                return V2Groups(own)
+            delegation = Delegation(Path(point, _membership("").lstrip("/")))
+            controllers = delegation.base / "cgroup.controllers"
+            if controllers.exists() and set(_V2_CONTROLLERS) <= set(controllers.read_text().split()):
+                return V2Groups(delegation)
     return None
 
 

@@ -1,0 +1,1 @@
+"""`cellblock repl`: a session that a person types into."""
