@@ -250,3 +250,15 @@ def _serve_once(server: socket.socket, data: bytes) -> None:
     with channel:
         channel.recv(65536)
         channel.sendall(b"HTTP/1.0 200 OK\r\n\r\n" + data)
+
+
+def test_lists_that_are_too_long_to_be_told_are_refused_with_a_reason_and_no_cell_is_lost(built_runtime: Runtime) -> None:
+    ranges = tuple(f"11.{high}.{low}.0/24" for high in range(10) for low in range(250))
+    bench = Bench(bench_settings(user_network="proxy", network_closed_ranges=ranges), built_runtime)
+    try:
+        with pytest.raises(Exception, match="fewer ranges"), bench.cell(network=INTERNET):
+            pass
+        with bench.cell() as cell:
+            assert cell.shell("echo works") == "works"
+    finally:
+        bench.close()

@@ -12,6 +12,7 @@ from cellblock.sandbox import user_network
 from cells import BenchCell, children_of
 from network.conftest import Opened
 from network.world import ECHO_PORT, MACHINE, PRIVATE, PUBLIC, SERVICE_PORT, WEB_PORT
+from running_server import descendants, serving, until
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("stack")]
 
@@ -180,3 +181,23 @@ def test_the_stack_has_no_file_and_no_right_of_the_host(node: Opened) -> None:
 def stacks() -> set[int]:
     """Every stack that this process has started."""
     return {pid for pid in children_of(os.getpid()) if Path(f"/proc/{pid}/comm").read_text().strip() == user_network.PROGRAM}
+
+
+@pytest.mark.parametrize(("way", "program"), [("slirp4netns", "slirp4netns"), ("proxy", "cellblock.sandbox.proxy.process")])
+def test_what_serves_a_network_does_not_outlive_a_server_that_was_killed(tmp_path: Path, way: str, program: str) -> None:
+    with serving(tmp_path / "data", pool_size=0, user_network=way) as server:
+        made = server.create("public", networkConfiguration={"networkMode": "PUBLIC"})
+        server.start(made["codeInterpreterId"])
+        below = descendants(server.process.pid)
+        assert any(program.encode() in Path(f"/proc/{pid}/cmdline").read_bytes() for pid in below)
+        server.process.kill()
+        server.process.wait()
+        until(lambda: not any(is_alive(pid) for pid in below))
+
+
+def is_alive(pid: int) -> bool:
+    """Whether it is neither gone nor only waiting to be reaped."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

@@ -150,13 +150,18 @@ class Template:
     async def _spawn(self, request: SpawnRequest) -> Spawned:
         if self._control is None:
             raise HostNotReady("the template is not running")
+        message = self._spawn_message(request)
+        if len(message) > _MESSAGE_BYTES:
+            raise HostNotReady(
+                f"what a cell is told has {len(message)} bytes and {_MESSAGE_BYTES} is the most: fewer ranges, shorter files"
+            )
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         answer: asyncio.Future[tuple[int, int]] = asyncio.get_running_loop().create_future()
         self._waiting[request.name] = answer
         try:
             with theirs:
                 given = [theirs.fileno(), *(descriptor for _, descriptor in request.descriptors)]
-                socket.send_fds(self._control, [self._spawn_message(request)], given)
+                socket.send_fds(self._control, [message], given)
             async with asyncio.timeout(_START_SECONDS):
                 pid, pidfd = await answer
         except TimeoutError as error:

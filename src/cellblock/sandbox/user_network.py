@@ -66,6 +66,7 @@ class UserNetwork:
         self._process = process
         self._ready = ready
         self._alive = alive
+        self._reading: asyncio.Task[None] | None = None
 
     @classmethod
     async def start(cls, plan: StackPlan, cell: Joined) -> UserNetwork:
@@ -109,6 +110,7 @@ class UserNetwork:
             loop.remove_reader(self._ready)
         if not os.read(self._ready, 1):
             raise HostNotReady(f"{PROGRAM} did not start: {await self._last_words()}")
+        self._reading = asyncio.create_task(self._forget_words(), name=f"words of {PROGRAM}")
 
     async def close(self) -> None:
         """End the process and wait for its end."""
@@ -120,6 +122,14 @@ class UserNetwork:
         except TimeoutError:
             self._process.kill()
             await self._process.wait()
+        if self._reading is not None:
+            await self._reading
+
+    async def _forget_words(self) -> None:
+        """What it says of packets must not fill the pipe: it would wait for a reader."""
+        assert self._process.stderr is not None
+        while await self._process.stderr.read(_ERROR_BYTES):
+            pass
 
     async def _last_words(self) -> str:
         assert self._process.stderr is not None

@@ -40,6 +40,9 @@ class ProxyProcess:
 
     async def open(self, order: Open, listener: socket.socket) -> None:
         """Let a cell use the proxy; the listener belongs to this object from here on. Raises HostNotReady."""
+        if len(encode(order)) > MESSAGE_BYTES:
+            listener.close()
+            raise HostNotReady(f"what a session may reach has over {MESSAGE_BYTES} bytes: fewer ranges, shorter lists")
         self._open[order.cell] = (order, listener)
         async with self._turns:
             if self._control is None:
