@@ -223,6 +223,12 @@ class Internal(CellblockError):
     guide_name = "InternalServerError"
 
 
+class StoreUnavailable(Internal):
+    """The database does not answer; SDKs try again."""
+
+    public_message = "the service's database does not answer; nothing was done, or it is not known: try again"
+
+
 class HostNotReady(Internal):
     """This machine lacks something that cells need; for its operator to mend."""
 

@@ -18,6 +18,7 @@ from cellblock.clock import Clock, MonotonicClock
 from cellblock.data_directory import hold_data_directory
 from cellblock.descriptors import raise_limit
 from cellblock.endpoint import OPERATOR_SOCKET_NAME, remove_endpoint, write_endpoint
+from cellblock.errors import StoreUnavailable
 from cellblock.first_key import ensure_first_key
 from cellblock.http_server import Certificates, HttpServer
 from cellblock.interpreter_limits import cell_limits
@@ -84,7 +85,7 @@ class _Running:
 
 async def _start(settings: Settings, node: Node, parts: AsyncExitStack, clock: Clock) -> _Running:
     """Start the parts, each with its end on the stack."""
-    store = await open_store(settings)
+    store = await open_store(settings, is_server=True)
     parts.push_async_callback(store.close)
     await ensure_first_key(store, settings.data_dir, account=settings.account)
     ended = await store.end_sessions_of_dead_server(SERVER_DIED)
@@ -178,6 +179,9 @@ async def _purge_now_and_then(store: Store, settings: Settings, clock: Clock) ->
         time = now()
         sessions_before = time - timedelta(days=settings.session_retention_days)
         usage_before = time - timedelta(days=settings.usage_retention_days)
-        await store.purge(sessions_ended_before=sessions_before)
-        await store.purge_usage(calls_before=sessions_before, sessions_before=usage_before)
+        try:
+            await store.purge(sessions_ended_before=sessions_before)
+            await store.purge_usage(calls_before=sessions_before, sessions_before=usage_before)
+        except StoreUnavailable as error:
+            _log.error("old rows are not removed yet", reason=error.message)
         await clock.wait(asyncio.Event(), clock.now() + PURGE_SECONDS)

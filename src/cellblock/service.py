@@ -155,7 +155,7 @@ class Service:
             if kept.id == session.id:
                 await self._open(caller, kept)
         except BaseException:
-            await asyncio.shield(self._store.discard_session(session.id))
+            await asyncio.shield(self._live.discard_record(session.id))
             raise
         return kept
 

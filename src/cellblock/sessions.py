@@ -12,6 +12,7 @@ import structlog
 
 from cellblock.calls import NO_GRANTS, Cell, CellLimits, Grants
 from cellblock.clock import Clock
+from cellblock.endings import Endings
 from cellblock.errors import CellEnded, QuotaExceeded, SessionNotActive, Throttled
 from cellblock.happenings import SessionEnd
 from cellblock.metering import Metering
@@ -67,7 +68,7 @@ class LiveSessions:
         self._metering = metering
         self._calls_at_once = calls_at_once
         self._on_end = on_end
-        self._store = store
+        self._ends = Endings(store, clock)
         self._pool = pool
         self._clock = clock
         self._live: dict[str, LiveSession] = {}
@@ -109,6 +110,10 @@ class LiveSessions:
         """Those that live at this moment."""
         return list(self._live.values())
 
+    async def discard_record(self, session_id: str) -> None:
+        """Undo the creation of a session that could not be opened."""
+        await self._ends.discard(session_id)
+
     def find(self, session_id: str) -> LiveSession | None:
         """The session, if it lives on this server."""
         return self._live.get(session_id)
@@ -147,7 +152,7 @@ class LiveSessions:
         """End a session for this reason, unless it ended before, and wait until nothing of it is left."""
         if not session.end_reason:
             session.mark_ended(reason)
-            await self._store.end_session(session.record.id, reason)
+            await self._ends.end(session.record.id, reason)
             self._tell_end(session)
         await self._discard(session)
 
@@ -182,6 +187,7 @@ class LiveSessions:
             self._reaper.cancel()
             await asyncio.gather(self._reaper, return_exceptions=True)
         await asyncio.gather(*self._endings, *(self.end(session, reason) for session in list(self._live.values())))
+        await self._ends.close()
 
     def _tell_end(self, session: LiveSession, *, is_expiry: bool = False) -> None:
         _log.info("session ended", session=session.record.id, reason=session.end_reason)
@@ -223,7 +229,7 @@ class LiveSessions:
         ending.add_done_callback(self._endings.discard)
 
     async def _expire(self, session: LiveSession) -> None:
-        await self._store.end_session(session.record.id, session.end_reason)
+        await self._ends.end(session.record.id, session.end_reason)
         self._tell_end(session, is_expiry=True)
         await self._clock.wait(session.is_idle, self._clock.now() + EXPIRY_GRACE_SECONDS)
         await self._discard(session)

@@ -12,6 +12,8 @@ from cellblock.model import AccessKey, Account
 from cellblock.store.schema import access_keys, accounts, key_changes, to_row, to_value
 from cellblock.store.sealing import PREFIX, Sealer
 
+KEYS_CHANNEL = "cellblock_keys"
+
 _find = sa.select(access_keys).where(access_keys.c.id == sa.bindparam("key_id"))
 _of_name = sa.select(access_keys).where(access_keys.c.name == sa.bindparam("name"))
 _oldest = _of_name.order_by(access_keys.c.created_at, access_keys.c.id).limit(1)
@@ -48,7 +50,7 @@ def create(connection: sa.Connection, key: AccessKey, sealer: Sealer) -> AccessK
     if connection.execute(same_name).first() is not None:
         raise KeyNameInUse(key.name, key.account)
     connection.execute(sa.insert(access_keys), to_row(access_keys, key) | {"secret": sealer.seal(key.secret, key.id)})
-    connection.execute(_changed)
+    _tell_change(connection)
     return key
 
 
@@ -66,7 +68,7 @@ def revoke(connection: sa.Connection, key_id: str, sealer: Sealer, time: datetim
     row = connection.execute(revocation.returning(access_keys)).mappings().one_or_none()
     if row is None:
         raise AccessKeyNotFound(key_id)
-    connection.execute(_changed)
+    _tell_change(connection)
     return _opened(row, sealer)
 
 
@@ -81,7 +83,7 @@ def rotate(connection: sa.Connection, key_id: str, secret: str, sealer: Sealer, 
     row = connection.execute(rotation.returning(access_keys)).mappings().one_or_none()
     if row is None:
         raise AccessKeyNotFound(key_id)
-    connection.execute(_changed)
+    _tell_change(connection)
     return _opened(row, sealer)
 
 
@@ -105,6 +107,12 @@ def _opened(row: RowMapping, sealer: Sealer) -> AccessKey:
     if values["old_secret"] is not None:
         values["old_secret"] = sealer.open(values["old_secret"], values["id"])
     return AccessKey(**values)
+
+
+def _tell_change(connection: sa.Connection) -> None:
+    connection.execute(_changed)
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"NOTIFY {KEYS_CHANNEL}")
 
 
 def _seal_all(connection: sa.Connection, sealer: Sealer) -> None:

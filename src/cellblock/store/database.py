@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -37,8 +38,11 @@ class KeyWatch(Protocol):
     def version(self) -> int | None:
         """Another number after each change; None when that cannot be said."""
 
+    def changed(self) -> None:
+        """Told after a change by this store itself, which has to be seen at once."""
+
     def close(self) -> None:
-        """Let go of what it watches by."""
+        """Let go of what it watches by; may take a moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +65,7 @@ class DatabaseStore:
 
     async def close(self) -> None:
         """Let go of the database."""
-        self._watch.close()
+        await asyncio.to_thread(self._watch.close)
         await self._lanes.close()
 
     async def create_interpreter(self, interpreter: Interpreter, *, max_kept: int | None = None, claim: Claim | None = None) -> Interpreter:
@@ -167,22 +171,20 @@ class DatabaseStore:
 
     async def keep_first_access_key(self, candidate: AccessKey) -> AccessKey:
         """See Store."""
-        return await self._lanes.write_durably(lambda connection: access_keys.keep_first(connection, candidate, self._sealer))
+        return await self._change_keys(lambda connection: access_keys.keep_first(connection, candidate, self._sealer))
 
     async def create_access_key(self, key: AccessKey) -> AccessKey:
         """See Store."""
-        return await self._lanes.write_durably(lambda connection: access_keys.create(connection, key, self._sealer))
+        return await self._change_keys(lambda connection: access_keys.create(connection, key, self._sealer))
 
     async def revoke_access_key(self, key_id: str) -> AccessKey:
         """See Store."""
         time = self._clock()
-        return await self._lanes.write_durably(lambda connection: access_keys.revoke(connection, key_id, self._sealer, time))
+        return await self._change_keys(lambda connection: access_keys.revoke(connection, key_id, self._sealer, time))
 
     async def rotate_access_key(self, key_id: str, secret: str, *, old_until: datetime | None = None) -> AccessKey:
         """See Store."""
-        return await self._lanes.write_durably(
-            lambda connection: access_keys.rotate(connection, key_id, secret, self._sealer, old_until=old_until)
-        )
+        return await self._change_keys(lambda connection: access_keys.rotate(connection, key_id, secret, self._sealer, old_until=old_until))
 
     async def create_account(self, account: Account) -> Account:
         """See Store."""
@@ -191,6 +193,11 @@ class DatabaseStore:
     async def list_accounts(self) -> tuple[Account, ...]:
         """See Store."""
         return await self._lanes.read(access_keys.list_accounts)
+
+    async def _change_keys(self, change: Callable[[sa.Connection], AccessKey]) -> AccessKey:
+        key = await self._lanes.write_durably(change)
+        self._watch.changed()
+        return key
 
     async def _in_chunks(self, remove: Callable[[sa.Connection], int]) -> int:
         total = 0

@@ -1,4 +1,4 @@
-"""Where the store's transactions run: one thread that writes and one that reads; all that is said to SQLite alone.
+"""Where the store's transactions run: one thread that writes and one that reads; and what is said to SQLite alone.
 
 A whole transaction is one hop to a thread. With one hop a statement, as an asyncio driver does it, the start of a session
 took four times as long; and here a task that is cancelled leaves no transaction half done and no connection broken.
@@ -11,15 +11,18 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal, TypeVar, cast
+from typing import Generic, Literal, TypeVar, cast
 
 import sqlalchemy as sa
+
+from cellblock.errors import CellblockError, StoreUnavailable
 
 BUSY_SECONDS = 10  # another process writes only for moments: `cellblock env` at its first run
 CHECKPOINT_PAGES = 4000  # at the usual 1000 one start in a hundred waited for the disk
 Synchronous = Literal["FULL", "NORMAL"]
 ResultT = TypeVar("ResultT")
 Transaction = Callable[[sa.Connection], ResultT]
+Explain = Callable[[sa.exc.DBAPIError], CellblockError | None]
 
 
 def sqlite_engine(path: Path) -> sa.Engine:
@@ -53,8 +56,9 @@ def _begin(connection: sa.Connection) -> None:
 class Lane:
     """One thread with one connection; transactions go through it one after the other."""
 
-    def __init__(self, name: str, engine: sa.Engine) -> None:
+    def __init__(self, name: str, engine: sa.Engine, explain: Explain) -> None:
         self._engine = engine
+        self._explain = explain
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
         self._connection: sa.Connection | None = None
 
@@ -68,9 +72,21 @@ class Lane:
         self._thread.shutdown()
 
     def _transact(self, transaction: Transaction[ResultT], synchronous: Synchronous | None) -> ResultT:
-        connection = self._connect().execution_options(synchronous=synchronous)
-        with connection.begin():
-            return transaction(connection)
+        """A transaction that fails for want of the database before it has changed anything is tried again on a new connection."""
+        for is_last in (False, True):
+            tried = _Tried(transaction, changes=synchronous is not None)
+            try:
+                with self._connect().execution_options(synchronous=synchronous).begin() as begun:
+                    return tried(begun.connection)
+            except sa.exc.DBAPIError as error:
+                explained = self._explain(error)
+                if explained is None:
+                    raise
+                if isinstance(explained, StoreUnavailable):
+                    self._disconnect()
+                if is_last or tried.may_have_changed or not isinstance(explained, StoreUnavailable):
+                    raise explained from error
+        raise AssertionError("the last try returns or raises")
 
     def _connect(self) -> sa.Connection:
         if self._connection is None:
@@ -78,17 +94,35 @@ class Lane:
         return self._connection
 
     def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
+class _Tried(Generic[ResultT]):
+    """A transaction that knows whether it was run."""
+
+    def __init__(self, transaction: Transaction[ResultT], *, changes: bool) -> None:
+        self._transaction = transaction
+        self._changes = changes
+        self.may_have_changed = False
+
+    def __call__(self, connection: sa.Connection) -> ResultT:
+        self.may_have_changed = self._changes
+        return self._transaction(connection)
+
+
+def _unexplained(error: sa.exc.DBAPIError) -> None:
+    """SQLite's faults are the server's own."""
 
 
 class Lanes:
     """The two threads of one store."""
 
-    def __init__(self, engine: sa.Engine) -> None:
+    def __init__(self, engine: sa.Engine, *, explain: Explain = _unexplained) -> None:
         self._engine = engine
-        self._writer = Lane("store-writer", engine)
-        self._reader = Lane("store-reader", engine)
+        self._writer = Lane("store-writer", engine, explain)
+        self._reader = Lane("store-reader", engine, explain)
 
     async def read(self, transaction: Transaction[ResultT]) -> ResultT:
         """Look at what was last written."""

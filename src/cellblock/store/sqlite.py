@@ -40,7 +40,7 @@ class FileWatch:
     """Reads the count of changes from the file: a few microseconds, on a connection that never waits for a lock."""
 
     def __init__(self, path: Path) -> None:
-        self._connection = sqlite3.connect(path, timeout=0, isolation_level=None)
+        self._connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)  # it is closed in another
         self._connection.execute("PRAGMA query_only = ON")
 
     def version(self) -> int | None:
@@ -50,6 +50,9 @@ class FileWatch:
         except sqlite3.OperationalError:
             return None
         return int(version)
+
+    def changed(self) -> None:
+        """See KeyWatch; the file says it."""
 
     def close(self) -> None:
         """See KeyWatch."""
