@@ -34,7 +34,7 @@ def command(effective: Effective, interpreter: str, language: str, timeout: int 
 
     Example: cellblock repl --language ts
     """
-    is_named = effective.origins["data_dir"] != "default"
+    is_named = effective.origins["data_dir"] == "--data-dir"
     is_terminal = sys.stdout.isatty()
     screen = Screen(_write, is_terminal, protocol_of(host_environment(), is_terminal=is_terminal))
     try:
