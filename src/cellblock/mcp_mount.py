@@ -76,7 +76,11 @@ class McpMount:
             await _refuse(send, 401, "a bearer token of an access key is needed; `cellblock mcp --print-config --http` prints one")
             return
         endpoint = await self._endpoint()
-        await endpoint.handle(scope, receive, send, Caller(key=key, region=self._settings.region, request_id=request_id))
+        try:
+            await endpoint.handle(scope, receive, send, Caller(key=key, region=self._settings.region, request_id=request_id))
+        except Exception:
+            _log.exception("mcp request failed", request_id=request_id, key=key.name)
+            raise
         ms = round((time.perf_counter() - started) * 1000, 2)
         _log.info("mcp request", request_id=request_id, method=scope["method"], account=key.account, key=key.name, ms=ms)
 

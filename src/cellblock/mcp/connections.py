@@ -12,15 +12,15 @@ from uuid import uuid4
 import mcp_types as types
 import structlog
 from mcp.server.streamable_http import MCP_SESSION_ID_HEADER, StreamableHTTPServerTransport
-from mcp.server.transport_security import RequestBodyLimitMiddleware
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from starlette.datastructures import Headers
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from cellblock.clock import Clock
+from cellblock.errors import BodyTooLarge, ValidationFailed
 from cellblock.happenings import Observer
+from cellblock.http_body import Bodies, ClientGone
 from cellblock.mcp.conversation import Conversation, SessionKind
 from cellblock.mcp.interpreter import Interpreter, named_server
 from cellblock.mcp.told import Told
@@ -48,6 +48,24 @@ class _Connection:
     is_connected: asyncio.Event = field(default_factory=asyncio.Event)
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """A request whose body has been read."""
+
+    headers: Headers
+    body: bytes
+    receive: Receive
+
+    def again(self) -> Receive:
+        """The body once more, for who reads it next."""
+        messages: list[Message] = [{"type": "http.request", "body": self.body, "more_body": False}]
+
+        async def replay() -> Message:
+            return messages.pop() if messages else await self.receive()
+
+        return replay
+
+
 class Connections:
     """Implements the mount's endpoint. Connections that rest too long are ended, and the one that rests longest when a key has too many."""
 
@@ -56,17 +74,25 @@ class Connections:
         self._observer = observer
         self._settings = settings
         self._clock = clock
+        self._bodies = Bodies(settings.max_large_bodies)
         self._open: dict[str, _Connection] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._reaper: asyncio.Task[None] | None = None
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, caller: Caller) -> None:
         """One request of a caller who is known."""
-
-        async def bounded(scope: Scope, receive: Receive, send: Send) -> None:
-            await self._handle(scope, receive, send, caller)
-
-        await RequestBodyLimitMiddleware(bounded, BODY_BYTES)(scope, receive, send)
+        headers = Headers(scope=scope)
+        try:
+            with self._bodies.place() as place:  # left when the body is read: a call may take long
+                body = await self._bodies.read(receive, place, declared_length=headers.get("content-length"), limit_bytes=BODY_BYTES)
+        except BodyTooLarge as error:
+            await _refused(413, error.message)(scope, receive, send)
+        except ValidationFailed as error:
+            await _refused(400, error.message)(scope, receive, send)
+        except ClientGone:
+            return
+        else:
+            await self._handle(scope, _Request(headers, body, receive), send, caller)
 
     async def close(self) -> None:
         """End every connection and its session."""
@@ -77,27 +103,24 @@ class Connections:
             self._end_soon(connection)
         await asyncio.gather(*self._ending)
 
-    async def _handle(self, scope: Scope, receive: Receive, send: Send, caller: Caller) -> None:
-        headers = Headers(scope=scope)
-        if headers.get(VERSION_HEADER, HANDSHAKE_PROTOCOL_VERSIONS[-1]) not in HANDSHAKE_PROTOCOL_VERSIONS:
-            await _without_sessions(await Request(scope, receive).body(), headers)(scope, receive, send)
+    async def _handle(self, scope: Scope, request: _Request, send: Send, caller: Caller) -> None:
+        if request.headers.get(VERSION_HEADER, HANDSHAKE_PROTOCOL_VERSIONS[-1]) not in HANDSHAKE_PROTOCOL_VERSIONS:
+            await _without_sessions(request)(scope, request.receive, send)
             return
-        session_id = headers.get(MCP_SESSION_ID_HEADER)
+        session_id = request.headers.get(MCP_SESSION_ID_HEADER)
         if session_id is None and scope["method"] == "POST":
-            body = await Request(scope, receive).body()
-            if not _opens(body):
-                await _refused(400, "the first request of a connection is initialize")(scope, receive, send)
+            if not _opens(request.body):
+                await _refused(400, "the first request of a connection is initialize")(scope, request.receive, send)
                 return
             connection = await self._connect(scope, caller)
-            receive = _replay(body, receive)
         else:
             found = self._open.get(session_id or "")
             if found is None or found.key_id != caller.key.id:
-                await _refused(404, "there is no such session; initialize again")(scope, receive, send)
+                await _refused(404, "there is no such session; initialize again")(scope, request.receive, send)
                 return
             connection = found
             connection.conversation.caller = caller
-        await self._pass_on(connection, scope, receive, send)
+        await self._pass_on(connection, scope, request.again(), send)
 
     async def _pass_on(self, connection: _Connection, scope: Scope, receive: Receive, send: Send) -> None:
         connection.used_at = self._clock.now()
@@ -178,30 +201,20 @@ def _opens(body: bytes) -> bool:
     return isinstance(message, dict) and message.get("method") == "initialize"
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
-    """The body once more, for who reads it next."""
-    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def replay() -> Message:
-        return messages.pop() if messages else await receive()
-
-    return replay
-
-
 def _refused(status: int, message: str) -> Response:
     error = types.ErrorData(code=types.INVALID_REQUEST, message=message)
     return _json_rpc_error(status, None, error)
 
 
-def _without_sessions(body: bytes, headers: Headers) -> Response:
+def _without_sessions(request: _Request) -> Response:
     """The answer to the protocol's versions that know no sessions: a session is what is served here, so clients take an older one."""
     request_id: Any = None
     try:
-        message = json.loads(body)
+        message = json.loads(request.body)
         request_id = message.get("id") if isinstance(message, dict) else None
     except (ValueError, RecursionError):
         pass
-    data = {"supported": list(HANDSHAKE_PROTOCOL_VERSIONS), "requested": headers.get(VERSION_HEADER, "")[:64]}
+    data = {"supported": list(HANDSHAKE_PROTOCOL_VERSIONS), "requested": request.headers.get(VERSION_HEADER, "")[:64]}
     error = types.ErrorData(code=types.UNSUPPORTED_PROTOCOL_VERSION, message="Unsupported protocol version", data=data)
     return _json_rpc_error(400, request_id if isinstance(request_id, int | str) else None, error)
 
