@@ -47,20 +47,20 @@ def shared_directory(path: Path) -> Path:
 
 @dataclass(frozen=True)
 class Authority:
-    """A certificate authority's certificate, and a server's key and certificate by it for the cell's loopback, all in PEM."""
+    """A certificate authority's certificate, and a server's key and certificate by it, all in PEM."""
 
     certificate: str
     server_key: str
     server_certificate: str
 
 
-def make_authority(name: str) -> Authority:
-    """A fresh one."""
+def make_authority(name: str, host: str = "localhost") -> Authority:
+    """A fresh one; the server has this name, and is on loopback."""
     key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     authority = _builder(issuer, issuer, key.public_key()).add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-    names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))])
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    names = x509.SubjectAlternativeName([x509.DNSName(host), x509.IPAddress(ip_address("127.0.0.1"))])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     server = _builder(subject, issuer, server_key.public_key()).add_extension(names, critical=False)
     plain = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return Authority(

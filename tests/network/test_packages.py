@@ -19,6 +19,7 @@ from cells import MIB, Bench, BenchCell
 from network.conftest import Opened
 from network.wheels import make_wheel, wheel_name
 from network.world import World
+from operator_files import make_authority
 
 pytestmark = pytest.mark.root
 INDEX = "http://web.example/simple"
@@ -108,6 +109,21 @@ def test_the_proxy_serves_every_installer(node: Opened) -> None:
             f"pip install {OPTIONS} tiny-thing && uv pip install {UV_OPTIONS} other-thing && {npm} && {git}", timeout_seconds=90
         )
         assert run.exit_code == 0, run.stderr.decode()
+
+
+@pytest.mark.parametrize("way", ["auto", "proxy"])
+def test_git_and_installers_work_over_https(node: Opened, world: World, tmp_path: Path, way: str) -> None:
+    authority = make_authority("Packages", "web.example")
+    (tmp_path / "server.pem").write_text(authority.server_certificate)
+    (tmp_path / "key.pem").write_text(authority.server_key)
+    trust = "export GIT_SSL_CAINFO=$PWD/ca.pem PIP_CERT=$PWD/ca.pem CURL_CA_BUNDLE=$PWD/ca.pem"
+    install = f"pip install -i {INDEX.replace('http:', 'https:')} tiny-thing"
+    with world.secured(tmp_path / "server.pem", tmp_path / "key.pem"), node(user_network=way).cell(network=INTERNET) as cell:
+        cell.call(WriteFiles((FileToWrite("ca.pem", authority.certificate.encode()),)))
+        command = f"{trust}; curl -sS https://web.example/ && git clone --quiet https://web.example/thing.git && {install}"
+        run = cell.command(command, timeout_seconds=60)
+        assert run.exit_code == 0, run.stderr.decode()
+        assert cell.shell("curl -sS https://web.example/ 2>&1").startswith("curl: (60)"), "who trusts nobody is not served"
 
 
 def test_the_operators_files_lead_installers_to_his_index(node: Opened, tmp_path_factory: pytest.TempPathFactory) -> None:

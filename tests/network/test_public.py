@@ -55,6 +55,19 @@ def test_plain_sockets_reach_the_world(public: BenchCell) -> None:
     assert public.probe(ASK.format(address=PUBLIC, port=ECHO_PORT)) == "echo x"
 
 
+def test_libraries_reach_the_world_as_anywhere(public: BenchCell) -> None:
+    python = """
+import aiohttp, requests
+print(requests.get("http://web.example/").text, end="")
+async with aiohttp.ClientSession() as session:
+    print(await (await session.get("http://web.example/")).text(), end="")
+"""
+    assert public.run(python).stdout.decode().split("\n")[:2] == [f"you reached {PUBLIC}"] * 2
+    node = """node -e 'fetch("http://web.example/").then(r => r.text()).then(t => process.stdout.write(t))'"""
+    deno = """deno eval 'console.log((await (await fetch("http://web.example/")).text()).trim())'"""
+    assert public.shell(f"{node}; {deno}").split("\n") == [f"you reached {PUBLIC}"] * 2
+
+
 @pytest.mark.parametrize("address", PRIVATE)
 def test_a_closed_address_refuses_tcp_and_udp(public: BenchCell, unclosed: BenchCell, address: str) -> None:
     connect, ask = CONNECT.format(address=address, port=WEB_PORT), ASK.format(address=address, port=ECHO_PORT)

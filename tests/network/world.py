@@ -7,6 +7,7 @@ import itertools
 import os
 import socket
 import socketserver
+import ssl
 import struct
 import subprocess
 import threading
@@ -40,6 +41,20 @@ class World:
     def enter(self) -> None:
         """Put this thread, and what it starts, on the machine that runs cells."""
         _enter(self._machine)
+
+    @contextmanager
+    def secured(self, certificate: Path, key: Path) -> Iterator[None]:
+        """The same web server on the port for HTTPS."""
+        server = self.outside(ThreadingHTTPServer, ("0.0.0.0", 443), _web(self))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            server.server_close()
 
     def on_machine(self, function: Callable[..., ValueT], *arguments: Any) -> ValueT:
         """Call a function there."""
