@@ -239,7 +239,7 @@ class Application:
 
 def _refusal(error: CellblockError, exchange: _Exchange) -> Response:
     exchange.record.error = error.code
-    if error.status >= 500:
+    if error.status >= 500 or error.public_message:  # the client is not told the cause
         _log.error("service fault", request_id=exchange.record.request_id, reason=error.message)
     return encoding.error(error, exchange.record.request_id)
 

@@ -48,8 +48,9 @@ def test_a_server_at_its_limit_says_so_keeps_its_sessions_and_starts_others_late
         _, hard = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
         resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (open_now + 20, hard))
         refusal = start_until_refused(server)
-        assert refusal.startswith("InternalServerException: ")
-        assert until(lambda: "open files" in (tmp_path / "data.log").read_text())
+        assert refusal.startswith("ThrottlingException: ")
+        assert "open files" in refusal
+        assert until(lambda: "EMFILE" in (tmp_path / "data.log").read_text())
         assert session.printed("print('still here')") == "still here"
         resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (hard, hard))
         with server.session() as later:

@@ -29,7 +29,7 @@ echo $!
 
 def read(cell: BenchCell, path: str) -> tuple[bytes | None, str]:
     file = cell.call(ReadFiles(paths=(path,), limit_bytes=MIB)).files[0]
-    return file.data, file.error
+    return None if file.data is None else bytes(file.data), file.error
 
 
 @pytest.mark.parametrize("target", LINKS.values(), ids=LINKS)

@@ -1,4 +1,4 @@
-setTimeout(() => console.log("third"), 20);
+setTimeout(() => console.log("third"), 300);
 setImmediate(() => console.log("second"));
 queueMicrotask(() => console.log("microtask"));
 console.log("first");
