@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import socket
@@ -16,7 +17,7 @@ import pytest
 
 from conformance.raw_http import Answer, send, signed
 from endurance.server_memory import resident_bytes
-from running_server import REGION, RunningServer, ServedSession, serving, until
+from running_server import CELLBLOCK, REGION, RunningServer, ServedSession, environment, serving, until
 
 MIB = 1024 * 1024
 BYTES = bytes(range(256))
@@ -244,3 +245,16 @@ def test_gigabyte_goes_both_ways_in_little_memory(wide: RunningServer) -> None:
         connection.close()
         assert got.digest() == expected.digest()
         assert resident_bytes(wide.process.pid) - before < 64 * MIB
+
+
+def test_key_that_may_not_invoke_may_not_transfer(server: RunningServer, session: ServedSession) -> None:
+    put(session, "secret", b"kept")
+    policy = '{"Statement": [{"Effect": "Allow", "Action": "bedrock-agentcore:GetCodeInterpreterSession", "Resource": "*"}]}'
+    command = [CELLBLOCK, "keys", "create", "looker", "--policy", policy, "--json", "--data-dir", server.data_dir]
+    key = json.loads(subprocess.run(command, env=environment(), capture_output=True, check=True, timeout=60).stdout)
+    for method in ("GET", "PUT"):
+        headers = signed(
+            server, method, place(session, "secret"), headers=UNSIGNED, key_id=key["accessKeyId"], secret=key["secretAccessKey"]
+        )
+        assert send(server, method, place(session, "secret"), headers=headers, sign=False).code == "AccessDeniedException"
+    assert get(session, "secret").body == b"kept"

@@ -146,3 +146,14 @@ def test_pieces_of_two_runs_are_not_mixed(session: ServedSession, client: Any) -
         *pieces, _ = answer
         lines = joined(pieces, "stdout").split()
         assert lines == [f"{name}{number}" for number in range(1, 201)]
+
+
+def test_request_that_comes_again_gets_the_whole_result_and_runs_once(session: ServedSession) -> None:
+    body = b'{"name":"executeCommand","arguments":{"command":"echo once | tee -a runs"}}'
+    path = f"/code-interpreters/{session.interpreter}/tools/invoke"
+    headers = {"x-amzn-code-interpreter-session-id": session.id, "Content-Type": "application/json", HEADER: "output"}
+    headers["amz-sdk-invocation-id"] = "the-same-for-both"
+    first, again = (send(session.server, "POST", path, body, headers=headers).body for _ in range(2))
+    assert [answer.count(b":event-type") for answer in (first, again)] == [2, 1]
+    assert b'"stdout":"once"' in again
+    assert session.command("cat runs")["structuredContent"]["stdout"] == "once"
