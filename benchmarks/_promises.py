@@ -78,4 +78,7 @@ PROMISES = {
         script="soak", what="growth of the server's and the template's memory over them, after a warm-up", at_most=20, unit="MB"
     ),
     "soak-left-after-end": Promise(script="soak", what="processes, mounts and control groups left when the server has ended", at_most=0),
+    "fuzz-targets": Promise(script="fuzz", what="decoders and file tools that were fuzzed, 20 s each, guided by coverage", at_least=8),
+    "fuzz-inputs": Promise(script="fuzz", what="inputs tried on them", at_least=10_000),
+    "fuzz-findings": Promise(script="fuzz", what="findings: inputs that broke one of them", at_most=0),
 }
