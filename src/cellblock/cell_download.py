@@ -21,6 +21,7 @@ class Incoming:
         self._ask = ask
         self._size: int | None = None
         self._allowed_bytes = 0
+        self._missing_bytes = 0
         self._pieces: deque[bytes] = deque()
         self._changed = asyncio.Event()
         answer.add_done_callback(lambda _: self._changed.set())
@@ -33,12 +34,13 @@ class Incoming:
     def add(self, frame: Frame) -> None:
         """Take one DATA frame. Raises LinkError when it is not what was asked for."""
         if self._size is None:
-            self._size = _size(frame)
-        elif 0 < len(frame.body) <= self._allowed_bytes:
+            self._size = self._missing_bytes = _size(frame)
+        elif 0 < len(frame.body) <= min(self._allowed_bytes, self._missing_bytes):
             self._allowed_bytes -= len(frame.body)
+            self._missing_bytes -= len(frame.body)
             self._pieces.append(bytes(frame.body))
         else:
-            raise LinkError("more of a file than was asked for")
+            raise LinkError("more of a file than was asked for, or than it has")
         self._changed.set()
 
     async def begin(self) -> None:

@@ -67,6 +67,16 @@ async def test_data_that_was_not_asked_for_ends_the_cell(pieces: list[bytes]) ->
         assert agent.lost_times == 1
 
 
+async def test_data_beyond_the_size_of_the_file_ends_the_cell() -> None:
+    """The size is in the answer's head, and what follows it would be read as another answer."""
+    async with asyncio.timeout(SECONDS), linked() as (link, agent), opened(link, agent, size=10) as download:
+        waiting = download.pieces()
+        await agent.say(Kind.DATA, FIRST, {"piece": True}, b"12345")
+        await agent.say(Kind.DATA, FIRST, {"piece": True}, b"678901")
+        with pytest.raises(CellEnded):
+            _ = [piece async for piece in waiting]
+
+
 async def test_data_before_anything_was_asked_for_ends_the_cell() -> None:
     async with asyncio.timeout(SECONDS), linked() as (link, agent), opened(link, agent, size=10):
         await agent.say(Kind.DATA, FIRST, {"piece": True}, b"x")

@@ -7,6 +7,7 @@ import ipaddress
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -15,6 +16,7 @@ from cellblock.sandbox.closed_ranges import Address, RangeRule, is_open
 
 _RESOLVE_SECONDS = 10.0
 _LONGEST_NAME = 253
+QUESTIONS = 4  # of one session at a time
 
 
 class Refused(Exception):
@@ -44,6 +46,35 @@ class ReachMessage(msgspec.Struct, frozen=True, kw_only=True):
     networks: tuple[Place, ...] = ()
 
 
+class Names:
+    """One session's questions to name servers, a few at a time: all sessions share the threads that wait for answers.
+
+    A question that is given up keeps its place until its thread is free, since nobody can call it back.
+    """
+
+    def __init__(self) -> None:
+        self._places = asyncio.Semaphore(QUESTIONS)
+
+    async def resolve(self, name: str, port: int) -> Sequence[Address]:
+        """Its addresses. Raises Refused."""
+        if not name or len(name) > _LONGEST_NAME:
+            raise Refused("there is no such name")
+        try:
+            async with asyncio.timeout(_RESOLVE_SECONDS):
+                await self._places.acquire()
+                asking = asyncio.ensure_future(asyncio.get_running_loop().getaddrinfo(name, port, type=socket.SOCK_STREAM))
+                asking.add_done_callback(self._answered)
+                found = await asyncio.shield(asking)
+        except (OSError, UnicodeError, TimeoutError) as error:
+            raise Refused(f"{name} cannot be resolved: {error}") from error
+        return [ipaddress.ip_address(item[4][0]) for item in found]
+
+    def _answered(self, asking: asyncio.Future[Any]) -> None:
+        self._places.release()
+        if not asking.cancelled():
+            asking.exception()  # looked at, when nobody waits for it any more
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
     """`everything` that the ranges leave open; else what the lists allow, whose ranges open what they hold."""
@@ -52,6 +83,7 @@ class Reach:
     everything: bool
     domains: tuple[AllowedDomain, ...] = field(default=())
     networks: tuple[AllowedNetwork, ...] = field(default=())
+    names: Names = field(default_factory=Names, compare=False)
 
     @classmethod
     def from_message(cls, message: ReachMessage) -> Reach:
@@ -69,7 +101,7 @@ class Reach:
         name = host.rstrip(".").lower()
         if literal is None and not self._may_name(name, port):
             raise Refused(f"{host}:{port} is not on the allow-list of this session's network")
-        found = [literal] if literal else await _resolve(name, port)
+        found = [literal] if literal else await self.names.resolve(name, port)
         allowed = [str(address) for address in found if self._may_connect(address, port, is_named=literal is None)]
         if not allowed:
             raise Refused(f"{host}:{port} leads to {found[0]}, which is closed to this session")
@@ -92,17 +124,6 @@ def _literal(host: str) -> Address | None:
         return ipaddress.ip_address(host.strip("[]"))
     except ValueError:
         return None
-
-
-async def _resolve(name: str, port: int) -> Sequence[Address]:
-    if not name or len(name) > _LONGEST_NAME:
-        raise Refused("there is no such name")
-    try:
-        async with asyncio.timeout(_RESOLVE_SECONDS):
-            found = await asyncio.get_running_loop().getaddrinfo(name, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError, TimeoutError) as error:
-        raise Refused(f"{name} cannot be resolved: {error}") from error
-    return [ipaddress.ip_address(item[4][0]) for item in found]
 
 
 def _matches(pattern: str, name: str) -> bool:
