@@ -47,10 +47,7 @@ from cellblock.settings import Settings
 _START_SECONDS = 30
 _KILL_SECONDS = 10
 _AGENT_BYTES = 256 * 1024 * 1024  # of an agent's memory beside the files it writes: the output of tasks, and what is on its way
-_NOT_WITHOUT_GROUPS = (
-    *("memfd_create", "shmget"),  # memory that belongs to no process and no directory, which sampling does not see
-    "sched_setaffinity",  # the processors that a cell is bound to are then the only bound on its CPU time
-)
+_UNCOUNTED_CALLS = ("memfd_create", "shmget")  # memory that belongs to no process and no directory, which sampling does not see
 
 
 @dataclass(slots=True)
@@ -260,7 +257,7 @@ class LocalNode:
         """See `Node.start`."""
         self._groups = find_groups(self._settings.cgroup)
         if self._groups.kind == "none":
-            self._policy = dataclasses.replace(self._policy, denied_calls=(*self._policy.denied_calls, *_NOT_WITHOUT_GROUPS))
+            self._policy = dataclasses.replace(self._policy, denied_calls=(*self._policy.denied_calls, *_UNCOUNTED_CALLS))
         try:
             await self._live_template()
         except HostNotReady:

@@ -55,6 +55,7 @@ _DENIED_GROUPS = {
     "keys, time and names": """add_key request_key keyctl settimeofday stime clock_settime clock_adjtime adjtimex sethostname
         setdomainname""",
     "placement of memory": "mbind set_mempolicy set_mempolicy_home_node move_pages migrate_pages memfd_secret",
+    "choice of processors": "sched_setaffinity",  # sessions could gather on one where another session is, which cannot leave it either
     "one number for the machine": "io_setup",  # fs.aio-max-nr: one cell could take all of it from the host's databases
 }
 DENIED = tuple(name for names in _DENIED_GROUPS.values() for name in names.split())
