@@ -385,3 +385,14 @@ async def test_s3_is_reached_by_tls_and_only_with_a_certificate_that_is_trusted(
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
         async with serving(url) as served:
             assert (await served.ask("GET", "/mine/greeting.txt")).body == "by TLS"
+
+
+async def test_the_process_has_no_capabilities_cannot_get_any_and_leaves_no_core(s3: S3Server, serving: Serving) -> None:
+    async with serving(s3.url) as served:
+        assert (await served.ask("GET", "/mine/greeting.txt")).body == "hello"
+        process = Path(f"/proc/{served.broker.pid}")
+        status = dict(line.split(":\t", 1) for line in (process / "status").read_text().splitlines() if ":\t" in line)
+        assert [int(status[name], 16) for name in ("CapPrm", "CapEff", "CapAmb")] == [0, 0, 0]
+        assert status["NoNewPrivs"] == "1"
+        limits = (process / "limits").read_text().splitlines()
+        assert next(line for line in limits if line.startswith("Max core")).split()[-3:] == ["0", "0", "bytes"]

@@ -23,6 +23,7 @@ from cellblock.broker.orders import MESSAGE_BYTES, Begin, Close, Closed, Open, R
 from cellblock.broker.refusals import shown
 from cellblock.broker.requests import Reach
 from cellblock.roles import RoleCredentials, TokenService
+from cellblock_cell import linux
 
 _REFUSALS_TOLD = 100  # of one session: what it is refused must not fill the log
 
@@ -133,6 +134,9 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the server, which closes the socket when sessions are over
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # it would hold keys
+    linux.keep_capabilities()  # none: of what root has it needs root's files, where profiles lie, and nothing else
+    linux.no_new_privileges()
     uvloop.run(_run(socket.socket(fileno=int(sys.argv[-1]))))
 
 
