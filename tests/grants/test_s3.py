@@ -42,7 +42,14 @@ secret_access_key = "{secret}"
 
 [file_systems."{point}"]
 directory = "{directory}"
+
+[networks."subnet-0123456789abcdef0"]
+allow = ["web.example.com:443"]
+
+[networks."sg-0123456789abcdef0"]
+allow = []
 """
+VPC = {"networkMode": "VPC", "vpcConfig": {"subnets": ["subnet-0123456789abcdef0"], "securityGroups": ["sg-0123456789abcdef0"]}}
 LARGE_BYTES = 160 * 1024 * 1024  # the 5 GB are in benchmarks/s3.py
 
 
@@ -246,3 +253,11 @@ def command_lines(pid: int) -> list[bytes]:
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     threads = [Path(f"/proc/{pid}/task/{thread}/children").read_text().split() for thread in os.listdir(f"/proc/{pid}/task")]
     return [Path(f"/proc/{child}/cmdline").read_bytes() for child in {*children, *(one for found in threads for one in found)}]
+
+
+@pytest.mark.parametrize("network", [{"networkMode": "PUBLIC"}, VPC], ids=["PUBLIC", "VPC"])
+def test_the_broker_serves_sessions_that_have_a_network_too(server: RunningServer, network: Json) -> None:
+    made = server.create(f"n{uuid4().hex[:8]}", executionRoleArn=ROLE, networkConfiguration=network)
+    with server.session(interpreter=made["codeInterpreterId"]) as session:
+        result = session.command("aws s3 cp --only-show-errors s3://bucket/data.csv -")["structuredContent"]
+        assert result["stdout"].startswith("name,value"), result
