@@ -105,7 +105,7 @@ def test_totals_go_on_after_a_restart(used: tuple[Path, str]) -> None:
     data_dir, _ = used
     (before,) = rows(data_dir, "--by", "interpreter")
     with serving(data_dir) as server, server.session() as session:
-        session.run("1")
+        session.run(BURN)
     (after,) = rows(data_dir, "--by", "interpreter")
     assert (after["sessions"], after["calls"]) == (before["sessions"] + 1, before["calls"] + 1)
     assert after["cpu_seconds"] > before["cpu_seconds"]

@@ -135,3 +135,11 @@ def counter(throttled: list[int]) -> Callable[..., None]:
             throttled.append(1)
 
     return count
+
+
+def test_defaults_let_a_hundred_sessions_a_second_through(clock: FakeClock, tmp_path: Path) -> None:
+    throttle = Throttle(Settings(data_dir=tmp_path, cache_dir=tmp_path), clock)
+    for _ in range(20):
+        assert admitted(throttle, 100, operation="StartCodeInterpreterSession") == 100
+        assert admitted(throttle, 1000) == 1000
+        clock.advance(1)
