@@ -34,7 +34,7 @@ def python_of(agent: Agent, directory: Path) -> Path:
 
 def _build(agent: Agent, place: Path) -> None:
     version = agent.runtime.removeprefix("python") or f"{sys.version_info.major}.{sys.version_info.minor}"
-    _run("venv", "--quiet", "--no-project", "--python", version, str(place))
+    _run("venv", "--quiet", "--no-project", "--no-python-downloads", "--python", version, str(place))
     requirements = ["--requirement", agent.requirements] if agent.requirements else []
     _run("pip", "install", "--quiet", "--python", str(place / "bin" / "python"), RUNTIME_APP, *requirements)
 
