@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 
-from running_server import BUILT_IN, RunningServer, ServedSession, refused, serving, texts
+from running_server import BUILT_IN, CELLBLOCK, RunningServer, ServedSession, environment, refused, serving, texts
 
 
 @pytest.fixture
@@ -53,3 +55,20 @@ def test_service_quota_exceeded_exception_for_too_many_sessions(tmp_path: Path) 
         server.start()
         with pytest.raises(server.data.exceptions.ServiceQuotaExceededException):
             server.start()
+
+
+def test_access_denied_exception_for_a_key_without_the_right(server: RunningServer) -> None:
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "bedrock-agentcore:Get*", "Resource": "*"}]})
+    command = [CELLBLOCK, "keys", "create", "looker", "--policy", policy, "--json", "--data-dir", server.data_dir]
+    made = json.loads(subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, env=environment()).stdout)
+    client = server.client("bedrock-agentcore", key_id=made["accessKeyId"], secret=made["secretAccessKey"])
+    with pytest.raises(client.exceptions.AccessDeniedException, match="StartCodeInterpreterSession on resource: arn:aws:"):
+        client.start_code_interpreter_session(codeInterpreterIdentifier=BUILT_IN)
+
+
+def test_throttling_exception_says_when_to_come_again(tmp_path: Path) -> None:
+    with serving(tmp_path / "data", interpreter_rate=1, rate_burst_seconds=1) as server:
+        server.create("first")
+        error = refused(server.create, name="second")
+    assert (error["Error"]["Code"], error["ResponseMetadata"]["HTTPStatusCode"]) == ("ThrottlingException", 429)
+    assert float(error["ResponseMetadata"]["HTTPHeaders"]["retry-after"]) > 0
