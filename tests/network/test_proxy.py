@@ -206,6 +206,7 @@ def test_who_holds_all_connections_of_his_session_holds_none_of_another(anyones:
     [
         b"\x04\x01\x00\x50\x7f\x00\x00\x01\x00",
         b"\x05\x01\x00\x05\x02\x00\x01\x7f\x00\x00\x01\x00\x50",
+        b"\x05\x01\x00\x05\x01\x00\x03\x03a\x00b\x00\x50",
         b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
         b"GET ftp://127.0.0.1/ HTTP/1.1\r\n\r\n",
         b"CONNECT 127.0.0.1:99999 HTTP/1.1\r\n\r\n",

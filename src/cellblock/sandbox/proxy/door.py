@@ -27,6 +27,7 @@ class Door:
         self._reach = reach
         self._places = asyncio.Semaphore(CONNECTIONS)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._told: set[str] = set()
         listener.setblocking(False)
         self._start(self._accept())
 
@@ -44,8 +45,11 @@ class Door:
 
     def _over(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()):
-            sys.stderr.write(f"proxy: {type(error).__name__}\n")  # no text: a session may have chosen it
+        error = None if task.cancelled() else task.exception()
+        kind = type(error).__name__  # without its text, which a session may have chosen
+        if error is not None and kind not in self._told:
+            self._told.add(kind)
+            sys.stderr.write(f"proxy: {kind}\n")
 
     async def _accept(self) -> None:
         while True:

@@ -65,7 +65,7 @@ class Names:
                 asking = asyncio.ensure_future(asyncio.get_running_loop().getaddrinfo(name, port, type=socket.SOCK_STREAM))
                 asking.add_done_callback(self._answered)
                 found = await asyncio.shield(asking)
-        except (OSError, UnicodeError, TimeoutError) as error:
+        except (OSError, ValueError, TimeoutError) as error:  # ValueError: of letters that no name has
             raise Refused(f"{name} cannot be resolved: {error}") from error
         return [ipaddress.ip_address(item[4][0]) for item in found]
 
