@@ -57,6 +57,16 @@ if {stay}:
 for child in children:
     os.kill(child, 9)
 """
+CROWD = """
+children = []
+for _ in range(60):
+    children.append(os.fork())
+    if children[-1] == 0:
+        held = [socket.socketpair() for _ in range(40)]
+        signal.pause()
+for child in children:
+    os.waitpid(child, 0)
+"""
 HIDE = "libc.prctl(4, 0, 0, 0, 0); print(libc.prctl(3, 0, 0, 0, 0))"  # PR_SET_DUMPABLE, PR_GET_DUMPABLE
 FORK = """
 children = []
@@ -187,6 +197,15 @@ def test_what_waits_in_sockets_is_bounded_and_told(limited: Bench) -> None:
         run = tight.run(PRELUDE + FILL_SOCKETS.format(pairs=480, stay=True))
         assert killed_for_memory(run, 256)
         assert tight.probe("print('alive')") == "alive"
+
+
+def test_a_crowd_that_is_over_the_limit_together_is_ended(limited: Bench) -> None:
+    if limited.node.group_kind != "none":
+        pytest.skip("what waits in no socket is no memory where the kernel counts")
+    with limited.cell(memory_bytes=512 * MIB) as tight:
+        assert killed_for_memory(tight.run(PRELUDE + CROWD), 512)
+        assert tight.probe("print('alive')") == "alive"
+        assert int(tight.shell("ls -d /proc/[0-9]* | wc -l")) < 20
 
 
 def test_a_process_that_hides_from_its_own_user_is_measured_all_the_same(limited: Bench) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import select
 import signal
@@ -25,6 +26,9 @@ _REST = 4  # a look at the cells is followed by a pause of so many times its len
 _SPARED_BYTES = 16 * 1024 * 1024  # the death of a process that holds less would free nothing, and forbid `rm` in a full workspace
 _FREE_SOCKETS = 256  # of a cell; ordinary programs have fewer, and what waits in so many is less than _SOCKET_BYTES for each
 _SOCKET_BYTES = 416 * 1024  # of each socket more: what may wait in one at the usual net.core.wmem_max, whatever does
+_GENTLE_LOOKS = (
+    8  # after so many deaths all are killed that are large: looking at hundreds of processes again and again keeps others unseen
+)
 _DEATH_MILLISECONDS = 1000
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
@@ -118,25 +122,26 @@ class SampledGroup:
         if sum(glance.resident_bytes for glance in glances) + files + sockets <= self._limit or (glances, sockets) == self._last:
             return  # what processes share counts once for each of them here, so less is certain
         left = {glance.pid for glance in glances}
-        while self._exceeding(left, files, sockets):
+        for looks in itertools.count(1):
+            victims = self._too_large(left, files, sockets)
+            if not victims:
+                break
+            for pid in victims if looks > _GENTLE_LOOKS else victims[:1]:
+                self._kill(pid)
+                left.discard(pid)
             files, sockets = self._file_bytes(), self._socket_bytes()
         self._last = glances, sockets
 
-    def _exceeding(self, pids: set[int], file_bytes: int, socket_bytes: int) -> bool:
-        """Whether they were beyond the limit and one, which is taken out of `pids`, was killed for it."""
+    def _too_large(self, pids: set[int], file_bytes: int, socket_bytes: int) -> list[int]:
+        """When they are beyond the limit, those whose death would free something, the largest first."""
         memory = {pid: found for pid in pids if (found := _memory(Path(f"/proc/{pid}"))) is not None}
         shared = max(file_bytes, sum(found.shared_bytes for found in memory.values()))  # a mapped file of the cell is in both
         if not memory or shared + socket_bytes + sum(found.private_bytes for found in memory.values()) <= self._limit:
-            return False
+            return []
         sizes = {pid: found.private_bytes + found.shared_bytes for pid, found in memory.items()}
         if socket_bytes:
             sizes = {pid: size + _descriptor_count(pid) * _SOCKET_BYTES for pid, size in sizes.items()}
-        largest = max(sizes, key=lambda pid: sizes[pid])
-        if sizes[largest] < _SPARED_BYTES:
-            return False
-        pids.discard(largest)
-        self._kill(largest)
-        return True
+        return sorted((pid for pid, size in sizes.items() if size >= _SPARED_BYTES), key=lambda pid: -sizes[pid])
 
     def _kill(self, pid: int) -> None:
         """A process id may have passed to another process since it was looked at; the descriptor cannot."""
