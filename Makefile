@@ -44,8 +44,9 @@ fuzz: $(FUZZ)/.installed  ## FUZZ_SECONDS=60 of guided fuzzing for each of FUZZ_
 	    -artifact_prefix="$(FUZZ)/$$target-" || exit 1; \
 	done
 
-soak: $(INSTALLED)  ## 1000 sessions of mixed real work, 32 at once, then what they left behind
+soak: $(INSTALLED)  ## 1000 sessions of mixed real work, 32 at once, then what they left behind; 5 GB through S3
 	@$(BIN)/python benchmarks/soak.py
+	@$(BIN)/python benchmarks/s3.py --megabytes 5000
 
 lock: $(INSTALLED)  ## make the lock files again from what they are made of
 	$(LOCK) pyproject.toml --all-extras --group dev --output-file requirements.lock

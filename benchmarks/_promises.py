@@ -59,6 +59,10 @@ PROMISES = {
     ),
     "read-memory": Promise(script="files", what="server's peak memory for `readFiles` of 16 MB, over the file's size", at_most=4, unit="×"),
     "output-lost": Promise(script="output", what="bytes lost or changed of 10 MB that code prints", at_most=0, unit="bytes"),
+    "s3-lost": Promise(
+        script="s3", what="bytes lost or changed of an object that `aws s3 cp` takes in and out of a session", at_most=0, unit="bytes"
+    ),
+    "s3-memory": Promise(script="s3", what="broker's peak memory meanwhile", at_most=150, unit="MB"),
     "cpu-ratio": Promise(script="cpu", what="time of CPU-bound code inside a session over outside", at_most=1.03, unit="×"),
     "left-processes": Promise(script="leftovers", what="processes left after 1000 sessions", at_most=0),
     "left-mounts": Promise(script="leftovers", what="mounts left after 1000 sessions", at_most=0),

@@ -13,6 +13,7 @@ import structlog
 from cellblock.broker.orders import MESSAGE_BYTES, Begin, Close, Closed, Open, Order, encode, read_report
 from cellblock.settings import host_environment
 
+_OPEN_SECONDS = 20.0
 _CLOSE_SECONDS = 5.0
 _RESTART_SECONDS = 1.0  # a broker that dies at once is not started in a loop
 
@@ -39,7 +40,7 @@ class BrokerProcess:
     async def open(self, order: Open, listener: socket.socket) -> None:
         """Let a session reach S3; the listener belongs to this object from here on. Raises OSError."""
         self._open[order.session_id] = (order, listener)
-        async with self._turns:
+        async with asyncio.timeout(_OPEN_SECONDS), self._turns:
             if self._control is None:
                 await self._start()
             else:
