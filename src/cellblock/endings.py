@@ -25,6 +25,7 @@ class Endings:
         self._store = store
         self._clock = clock
         self._waiting: dict[str, _Telling] = {}
+        self._turn = asyncio.Lock()  # guards the first try: of many ends at once, one finds out that the database is away
         self._task: asyncio.Task[None] | None = None
 
     async def end(self, session_id: str, reason: str) -> None:
@@ -43,13 +44,22 @@ class Endings:
         await self._tell_waiting()
 
     async def _tell(self, session_id: str, telling: _Telling) -> None:
-        try:
-            await telling()
-        except StoreUnavailable as error:
-            _log.error("the end of a session is not written yet", session=session_id, reason=error.message)
+        if self._waiting or not await self._is_told(session_id, telling):
             self._waiting[session_id] = telling
             if self._task is None or self._task.done():
                 self._task = asyncio.create_task(self._tell_later(), name="tell ends of sessions")
+
+    async def _is_told(self, session_id: str, telling: _Telling) -> bool:
+        async with self._turn:
+            if self._waiting:
+                return False
+            try:
+                await telling()
+            except StoreUnavailable as error:
+                _log.error("ends of sessions are not written yet", session=session_id, reason=error.message)
+                self._waiting[session_id] = telling
+                return False
+            return True
 
     async def _tell_later(self) -> None:
         while self._waiting:
