@@ -214,6 +214,7 @@ except OSError as error:
     assert session.printed(code).strip() == "Permission denied"
 
 
+@pytest.mark.slow
 def test_large_object_is_copied_in_and_out_within_the_sessions_memory(server: RunningServer, s3: S3Server) -> None:
     """Through a directory of the host, since the workspace lies in memory, and through a pipe."""
     digest = large_object(s3.directory / "bucket" / "large.bin")
