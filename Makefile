@@ -7,11 +7,12 @@ INSTALLED := $(VENV)/.installed
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate
 NPM_LOCK := npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund
 FILES := src/cellblock/runtime_files
+FIGURES := build/figures
 FUZZ := build/fuzz
 FUZZ_TARGETS ?= event_stream damaged_event_stream request signature http_body link forged_agent file_tools
 FUZZ_SECONDS ?= 60
 
-.PHONY: help demo serve check test bench soak clean lock fuzz
+.PHONY: help demo serve check test bench figures soak clean lock fuzz
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -34,7 +35,13 @@ test: $(INSTALLED)  ## all tests; those that need root are named when they are l
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 bench: $(INSTALLED)  ## the numbers of docs/specification.md, measured here
-	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+	@for script in $(filter-out benchmarks/soak.py benchmarks/fuzz.py,$(wildcard benchmarks/[a-z]*.py)); do \
+	  echo "== $$script"; $(BIN)/python "$$script" --save "$(FIGURES)/$$(basename "$$script" .py).json" || exit 1; \
+	done
+
+figures: $(INSTALLED)  ## write what `make bench` and `make soak` measured into docs/, with the pictures
+	@$(BIN)/python benchmarks/_write_specification.py $(FIGURES)/*.json
+	@$(BIN)/python benchmarks/_write_performance.py $(FIGURES)
 
 fuzz: $(FUZZ)/.installed  ## FUZZ_SECONDS=60 of guided fuzzing for each of FUZZ_TARGETS; what fails is kept in build/fuzz
 	@libraries=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') && for target in $(FUZZ_TARGETS); do \
@@ -45,13 +52,14 @@ fuzz: $(FUZZ)/.installed  ## FUZZ_SECONDS=60 of guided fuzzing for each of FUZZ_
 	done
 
 soak: $(INSTALLED)  ## 1000 sessions of mixed real work, 32 at once, then what they left behind; 5 GB through S3
-	@$(BIN)/python benchmarks/soak.py
-	@$(BIN)/python benchmarks/s3.py --megabytes 5000
+	@$(BIN)/python benchmarks/soak.py --save $(FIGURES)/soak.json
+	@$(BIN)/python benchmarks/s3.py --megabytes 5000 --save $(FIGURES)/s3.json
 
 lock: $(INSTALLED)  ## make the lock files again from what they are made of
 	$(LOCK) pyproject.toml --all-extras --group dev --output-file requirements.lock
 	$(LOCK) $(FILES)/python.in --output-file $(FILES)/python.lock
 	$(LOCK) tests/fuzz/requirements.in --output-file tests/fuzz/requirements.lock
+	$(LOCK) benchmarks/peers.in --output-file benchmarks/peers.lock
 	cd $(FILES)/node && $(NPM_LOCK)
 	cd $(FILES)/kernel && $(NPM_LOCK)
 	cd $(FILES)/fonts && $(NPM_LOCK)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 from _promises import PROMISES
 
@@ -110,11 +111,14 @@ class Report:
         )
         self._verdicts.append(verdict)
 
-    def show(self, *, as_json: bool) -> None:
-        """Print everything."""
-        if as_json:
-            content = {"script": self._script, "machine": self._machine, "rows": [asdict(row) for row in self._rows], "facts": self._facts}
-            print(json.dumps(content | {"promises": [asdict(verdict) for verdict in self._verdicts]}, indent=2, ensure_ascii=False))
+    def show(self, arguments: argparse.Namespace) -> None:
+        """Print everything as the command line asks, and keep it in a file when it asks for one."""
+        content = json.dumps(self._content(), indent=2, ensure_ascii=False)
+        if arguments.save:
+            arguments.save.parent.mkdir(parents=True, exist_ok=True)
+            arguments.save.write_text(content + "\n")
+        if arguments.json:
+            print(content)
             return
         print(f"{self._script}: {self._machine}\n")
         self._show_rows()
@@ -123,6 +127,10 @@ class Report:
         for verdict in self._verdicts:
             word = "held  " if verdict.is_held else "MISSED"
             print(f"{word}  {verdict.what}: {verdict.measured:g} {verdict.unit} (promised {verdict.target})")
+
+    def _content(self) -> dict[str, object]:
+        found: dict[str, object] = {"script": self._script, "machine": self._machine, "facts": self._facts}
+        return found | {"rows": [asdict(row) for row in self._rows], "promises": [asdict(verdict) for verdict in self._verdicts]}
 
     def _show_rows(self) -> None:
         if not self._rows:
@@ -145,9 +153,10 @@ def machine() -> str:
 
 
 def command_line(description: str | None, **counts: tuple[int, str]) -> argparse.Namespace:
-    """The arguments of a script: --json, and how often to do what, each with its default and its help."""
+    """The arguments of a script: --json, --save, and how often to do what, each with its default and its help."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="write the JSON to a file as well")
     for name, (default, text) in counts.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=default, metavar="N", help=f"{text} (default {default})")
     return parser.parse_args()

@@ -42,6 +42,34 @@ PROMISES = {
     ),
     "sessions-a-second": Promise(script="sessions", what="sessions started, used twice and stopped, a second", at_least=60),
     "sessions-a-gigabyte": Promise(script="memory", what="idle sessions with pandas loaded, in a GB of memory", at_least=200),
+    "start-over-ipykernel": Promise(
+        script="peers", what="ipykernel's start to its first pandas result, over that of a session", at_least=50, unit="×"
+    ),
+    "start-over-container": Promise(
+        script="peers", what="the same of a container of an OCI runtime with a new Python", at_least=50, unit="×"
+    ),
+    "round-trip-over-ipykernel": Promise(script="peers", what="ipykernel's round trip over `executeCode`", at_least=3, unit="×"),
+    "round-trip-over-gateway": Promise(script="peers", what="its round trip by HTTP (jupyter-kernel-gateway)", at_least=3, unit="×"),
+    "memory-over-ipykernel": Promise(
+        script="peers", what="memory of an ipykernel that has used pandas, over that of a session", at_least=15, unit="×"
+    ),
+    "memory-over-container": Promise(
+        script="peers", what="memory of a container of an OCI runtime that has, over that of a session", at_least=15, unit="×"
+    ),
+    "node-v-p50": Promise(script="yardsticks", what="create a session and run `node -v`, p50", at_most=42, unit="ms"),
+    "node-v-failures": Promise(script="yardsticks", what="failures of 100 of them at one moment", at_most=0),
+    "stages-unexplained": Promise(
+        script="stages", what="part of a call's time that no stage of docs/performance.md explains", at_most=15, unit="%"
+    ),
+    "density-sessions": Promise(script="density", what="live sessions on one machine, each with a pandas frame", at_least=1000),
+    "density-memory": Promise(script="density", what="memory that each of them takes, the kernel's part too", at_most=5, unit="MB"),
+    "density-active-p99": Promise(
+        script="density", what="a pandas line in 100 of them at once, from the client's request to the result, p99", at_most=500, unit="ms"
+    ),
+    "scale-start": Promise(
+        script="scale", what="p99 of start and first result with the most live sessions, over that with one", at_most=2, unit="×"
+    ),
+    "scale-round-trip": Promise(script="scale", what="the same of a round trip", at_most=2, unit="×"),
     "write-time": Promise(
         script="files",
         what="server's time for `writeFiles` of 100 MB, over that of a plain copy through the same HTTP server",
@@ -58,6 +86,8 @@ PROMISES = {
         unit="×",
     ),
     "read-memory": Promise(script="files", what="server's peak memory for `readFiles` of 16 MB, over the file's size", at_most=4, unit="×"),
+    "write-small": Promise(script="files", what="server's time for `writeFiles` of 10,000 small files", at_most=1000, unit="ms"),
+    "list-many": Promise(script="files", what="server's time for `listFiles` of 10,000 entries", at_most=250, unit="ms"),
     "output-lost": Promise(script="output", what="bytes lost or changed of 10 MB that code prints", at_most=0, unit="bytes"),
     "s3-lost": Promise(
         script="s3", what="bytes lost or changed of an object that `aws s3 cp` takes in and out of a session", at_most=0, unit="bytes"

@@ -59,14 +59,12 @@ class Server:
 
     def cells(self) -> list[list[int]]:
         """The processes of each cell."""
-        return [descendants(pid) for pid in children(self.template_pid)]
+        return cells_of(self.template_pid)
 
     def wait_for_pool(self, waiting: int, *, busy: int = 0) -> None:
         """Until so many cells wait for a session beside the busy ones: all are there, and none of their processes has anything to do."""
         while True:
-            cells = self.cells()
-            whole = [cell for cell in cells if len(cell) >= PROCESSES_OF_A_CELL]
-            if len(whole) == len(cells) == waiting + busy and all(is_asleep(pid) for cell in cells for pid in cell):
+            if are_at_rest(self.cells(), waiting + busy):
                 break
             self.ping()  # gives the server its time: one core may be all there is
         self.ping()  # the server has taken what the last cell said before this question came
@@ -157,6 +155,17 @@ def descendants(pid: int) -> list[int]:
     return [pid, *(inner for child in children(pid) for inner in descendants(child))]
 
 
+def cells_of(template_pid: int) -> list[list[int]]:
+    """The processes of each cell of a template."""
+    return [descendants(pid) for pid in children(template_pid)]
+
+
+def are_at_rest(cells: list[list[int]], count: int) -> bool:
+    """Whether there are so many cells, all with their kernel and none of their processes at work."""
+    whole = [cell for cell in cells if len(cell) >= PROCESSES_OF_A_CELL]
+    return len(whole) == len(cells) == count and all(is_asleep(pid) for cell in cells for pid in cell)
+
+
 def is_asleep(pid: int) -> bool:
     """Whether it waits for something (proc(5), the third field of stat)."""
     return _text(Path(f"/proc/{pid}/stat")).rpartition(") ")[2].startswith("S")
@@ -167,6 +176,12 @@ def memory_bytes(pid: int, *names: str) -> int:
     text = _text(Path(f"/proc/{pid}/status")) + _text(Path(f"/proc/{pid}/smaps_rollup"))
     found = dict(re.findall(r"^(\w+):\s+(\d+) kB$", text, re.MULTILINE))
     return sum(int(found.get(name, 0)) * 1024 for name in names)
+
+
+def available_bytes() -> int:
+    """What the kernel says that programs could still get (proc(5), MemAvailable)."""
+    found = re.search(r"^MemAvailable:\s+(\d+) kB$", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
 
 
 def _text(path: Path) -> str:

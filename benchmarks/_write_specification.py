@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from _promises import PROMISES, Promise
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "specification.md"
 HEAD = """# Specification: the numbers
 
-What Cellblock promises of its speed, size and cleanliness, and the script that measures each number. `make bench` runs them all; how
-they measure is told in [benchmarks/README.md](../benchmarks/README.md). A number that was missed where it was measured is marked so.
+What Cellblock promises of its speed, size and cleanliness, and the script that measures each number. `make bench` runs them all but
+`soak.py` and `fuzz.py`, which are no matter of speed; how they measure tells [benchmarks/README.md](../benchmarks/README.md), and where
+the time goes in [performance.md](performance.md). A number that was missed where it was measured is marked so.
 
 | number | target | measured here | script |
 |---|---|---|---|
@@ -25,25 +27,37 @@ Here is a virtual machine; the load is its load average when each script began:
 
 This file is written by `benchmarks/_write_specification.py` from the scripts' `--json`.
 """
+_ROW = re.compile(r"^\| (.+?) \| .+? \| (.+?) \| \[`(.+?)\.py`\]", re.MULTILINE)
+_MACHINE = re.compile(r"^- `(.+?)\.py`: (.+)$", re.MULTILINE)
 
 
 def main() -> None:
-    """Run it."""
+    """Run it; what no file tells of stays as the document has it."""
     found: list[dict[str, Any]] = [json.loads(Path(name).read_text()) for name in sys.argv[1:]]
+    old = DOCUMENT.read_text()
+    shown = {(what, script): measured for what, measured, script in _ROW.findall(old)}
+    machines = dict(_MACHINE.findall(old)) | {one["script"]: one["machine"] for one in found}
     measured = {verdict["promise"]: verdict for one in found for verdict in one["promises"]}
-    if missing := PROMISES.keys() - measured.keys():
-        sys.exit(f"nothing was measured for {', '.join(sorted(missing))}")
-    rows = "".join(row(promise, measured[name]) for name, promise in PROMISES.items())
-    machines = "\n".join(f"- `{one['script']}.py`: {one['machine']}" for one in sorted(found, key=lambda one: str(one["script"])))
-    DOCUMENT.write_text(HEAD + rows + TAIL.format(machines=machines))
+    rows = {name: row(promise, measured.get(name), shown) for name, promise in PROMISES.items()}
+    if missing := [name for name, text in rows.items() if not text]:
+        sys.exit(f"nothing was measured for {', '.join(missing)}")
+    lines = "\n".join(f"- `{script}.py`: {machine}" for script, machine in sorted(machines.items()))
+    DOCUMENT.write_text(HEAD + "".join(rows.values()) + TAIL.format(machines=lines))
 
 
-def row(promise: Promise, verdict: dict[str, Any]) -> str:
-    """One line of the table."""
-    value = f"{verdict['measured']:.3g}" if verdict["measured"] < 1000 else f"{verdict['measured']:.0f}"
-    shown = f"{value} {promise.unit}".strip() + ("" if verdict["is_held"] else " (missed)")
+def row(promise: Promise, verdict: dict[str, Any] | None, shown: dict[tuple[str, str], str]) -> str:
+    """One line of the table; nothing for a number that was never measured."""
+    if verdict is None and (promise.what, promise.script) not in shown:
+        return ""
+    value = shown[promise.what, promise.script] if verdict is None else measured_text(promise, verdict)
     script = f"{promise.script}.py"
-    return f"| {promise.what} | {promise.target} | {shown} | [`{script}`](../benchmarks/{script}) |\n"
+    return f"| {promise.what} | {promise.target} | {value} | [`{script}`](../benchmarks/{script}) |\n"
+
+
+def measured_text(promise: Promise, verdict: dict[str, Any]) -> str:
+    """The number with its unit."""
+    value = f"{verdict['measured']:.3g}" if abs(verdict["measured"]) < 1000 else f"{verdict['measured']:.0f}"
+    return f"{value} {promise.unit}".strip() + ("" if verdict["is_held"] else " (missed)")
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def main() -> None:
     report.note(f"inside over outside, {ARRAYS.name}", f"{ratios[ARRAYS.name]:.3f} ×")
     report.note(f"inside over outside, {CALLS.name} (each passes the filter)", f"{ratios[CALLS.name]:.3f} ×")
     report.judge("cpu-ratio", ratios[LOOP.name])
-    report.show(as_json=arguments.json)
+    report.show(arguments)
 
 
 def compare(report: Report, session: Session, work: Work, count: int) -> float:

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from _measuring import MB, Report, Samples, command_line, progress
+from _measuring import MB, MS, Report, Samples, command_line, progress
 from _serving import Server, Session, memory_bytes, server
 
 PLAIN_COPY = Path(__file__).with_name("_plain_copy.py")
 WRITE_MB, READ_MB = 100, 16
+SMALL_FILE = "a small file\n"
 RESET_PEAK = "5"  # proc(5), clear_refs
 
 
@@ -34,13 +35,14 @@ class Measured:
 
 def main() -> None:
     """Run it."""
-    arguments = command_line(__doc__, count=(7, "runs of each"))
+    arguments = command_line(__doc__, count=(7, "runs of each"), small=(10_000, "small files"))
     report = Report("files")
     written, read = os.urandom(WRITE_MB * MB), os.urandom(READ_MB * MB)
     with server(pool_size=0) as running:
         session = Session(running.client())
         writing = measure_writes(running, session, written, arguments.count)
         reading = measure_reads(running, session, read, arguments.count)
+        writing_small, listing = measure_small(running, session, arguments.small, arguments.count)
     plain_write, plain_read = measure_plain_copies(written, read, arguments.count)
     wrapped, _ = measure_plain_copies(as_json(written), b"", arguments.count)
     report.add(f"writeFiles of {WRITE_MB} MB, server", writing.server)
@@ -50,12 +52,14 @@ def main() -> None:
     report.add(f"readFiles of {READ_MB} MB, server", reading.server)
     report.add(f"readFiles of {READ_MB} MB, client", reading.client)
     report.add(f"floor: a plain copy of {READ_MB} MB", plain_read)
+    add_small(report, writing_small, listing, arguments.small)
+    report.add("floor: as many files by a plain program, on tmpfs", measure_plain_small(arguments.small, arguments.count))
     report.note("writeFiles over the plain copy of base64", f"{writing.server.p50 / wrapped.p50:.2f} ×")
     report.judge("write-time", writing.server.p50 / plain_write.p50)
     report.judge("write-memory", writing.peak_growth_bytes / len(written))
     report.judge("read-time", reading.server.p50 / plain_read.p50)
     report.judge("read-memory", reading.peak_growth_bytes / len(read))
-    report.show(as_json=arguments.json)
+    report.show(arguments)
 
 
 def measure_writes(running: Server, session: Session, content: bytes, count: int) -> Measured:
@@ -81,6 +85,47 @@ def measure_reads(running: Server, session: Session, content: bytes, count: int)
             if result["content"][0]["resource"]["blob"] != content:
                 raise RuntimeError("the file came back changed")
     return Measured(seconds_of(running, "readFiles", count), client, growth[0])
+
+
+def measure_small(running: Server, session: Session, number: int, count: int) -> tuple[Measured, Measured]:
+    """Many files in one call, and the listing of their directory; it is emptied each time."""
+    progress(f"{count} times {number} small files")
+    content = [{"path": f"many/{index}.txt", "text": SMALL_FILE} for index in range(number)]
+    writes, lists = Samples(), Samples()
+    with peak_growth(running.pid) as growth:
+        for _ in range(count):
+            session.invoke("executeCommand", command="rm -rf many")
+            with writes.time():
+                session.invoke("writeFiles", content=content)
+            with lists.time():
+                listed = session.invoke("listFiles", directoryPath="many")["content"]
+            if len(listed) != number:
+                raise RuntimeError(f"{len(listed)} of {number} files were listed")
+    written = Measured(seconds_of(running, "writeFiles", count), writes, growth[0])
+    return written, Measured(seconds_of(running, "listFiles", count), lists, growth[0])
+
+
+def add_small(report: Report, written: Measured, listed: Measured, number: int) -> None:
+    """Their rows."""
+    report.add(f"writeFiles of {number} small files, server", written.server)
+    report.add(f"writeFiles of {number} small files, client", written.client)
+    report.add(f"listFiles of {number} entries, server", listed.server)
+    report.add(f"listFiles of {number} entries, client", listed.client)
+    report.judge("write-small", written.server.p50 * MS)
+    report.judge("list-many", listed.server.p50 * MS)
+
+
+def measure_plain_small(number: int, count: int) -> Samples:
+    """What the file system itself takes."""
+    samples = Samples()
+    with tempfile.TemporaryDirectory(prefix="cellblock-benchmark-", dir="/dev/shm") as directory:
+        for run in range(count):
+            place = Path(directory, str(run))
+            place.mkdir()
+            with samples.time():
+                for index in range(number):
+                    (place / f"{index}.txt").write_text(SMALL_FILE)
+    return samples
 
 
 @contextmanager

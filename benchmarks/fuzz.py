@@ -37,7 +37,7 @@ def main() -> None:
     report.judge("fuzz-findings", max(len(found), int(done.returncode != 0)))
     report.judge("fuzz-targets", len(TRIED.findall(done.stdout)))
     report.judge("fuzz-inputs", sum(int(number) for number in TRIED.findall(done.stdout)))
-    report.show(as_json=arguments.json)
+    report.show(arguments)
 
 
 def broken_inputs() -> set[str]:

@@ -53,7 +53,7 @@ def main() -> None:
         report.add(f"{name}: later call", samples)
     report.judge("node-round-trip-p50", later["JavaScript on Node"].p50 * MS)
     report.judge("deno-round-trip-p50", later["JavaScript on Deno"].p50 * MS)
-    report.show(as_json=arguments.json)
+    report.show(arguments)
 
 
 def add_first_calls(report: Report, client: Any, way: Way, count: int, programs: Path) -> None:

@@ -33,7 +33,7 @@ def main() -> None:
         old, new = getattr(before, item.name), getattr(after, item.name)
         report.note(f"{item.name} before and after", f"{old} and {new}")
         report.judge(f"left-{item.name}", (new - old) / (MB if item.name == "memory" else 1))
-    report.show(as_json=arguments.json)
+    report.show(arguments)
 
 
 def live_through(running: Server, count: int, seconds: Samples) -> None:

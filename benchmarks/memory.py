@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 from _measuring import Report, Samples, command_line, progress
-from _serving import Session, memory_bytes, server
+from _serving import Session, available_bytes, memory_bytes, server
 
 FIRST_LINE = "import pandas as pd; print(pd.DataFrame({'a': [1]}).shape)"
 GB = 1_000_000_000
@@ -39,13 +36,7 @@ def main() -> None:
     report.note("fall of the machine's available memory for one session, the kernel's part too", f"{whole * TO_MB:.2f} MB")
     report.note("sessions a GB by private memory alone", f"{GB / (sum(private.values) / len(private.values)):.0f}")
     report.judge("sessions-a-gigabyte", GB / whole)
-    report.show(as_json=arguments.json)
-
-
-def available_bytes() -> int:
-    """What the kernel says that programs could still get (proc(5), MemAvailable)."""
-    found = re.search(r"^MemAvailable:\s+(\d+) kB$", Path("/proc/meminfo").read_text(), re.MULTILINE)
-    return int(found[1]) * 1024 if found else 0
+    report.show(arguments)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ def main() -> None:
     for way in ways:
         measure(report, way, count=arguments.count, pool=0)
     report.judge("public-start", max(samples.p50 for samples in warm.values()) / warm[NO_NETWORK].p50)
-    report.show(as_json=arguments.json)
+    report.show(arguments)
 
 
 def possible_ways(report: Report) -> list[str]:

@@ -32,7 +32,7 @@ def main() -> None:
     report.add("round trip of another session meanwhile", busy)
     report.add("floor: the same round trip on a quiet server", quiet)
     report.judge("output-lost", lost)
-    report.show(as_json=arguments.json)
+    report.show(arguments)
 
 
 def print_much(running: Server, count: int) -> tuple[dict[int, Samples], int]:

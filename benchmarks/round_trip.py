@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import tempfile
-from dataclasses import replace
-from pathlib import Path
-
 import uvloop
 from _measuring import MS, Report, Samples, command_line, progress
+from _node import local_node
 from _serving import Session, server
 
-from cellblock import runtime, settings
 from cellblock.calls import RunCode
 from cellblock.interpreter_limits import cell_limits
-from cellblock.nodes import LocalNode
 
 CODE = "1+1"
 RESULT = "2"
@@ -32,7 +26,7 @@ def main() -> None:
     report.add("floor: the same code over the link, no HTTP", link)
     report.judge("round-trip-p50", calls.p50 * MS)
     report.judge("round-trip-p99", calls.p99 * MS)
-    report.show(as_json=arguments.json)
+    report.show(arguments)
 
 
 def through_the_api(count: int) -> tuple[Samples, Samples]:
@@ -59,23 +53,16 @@ async def over_the_link(count: int) -> Samples:
     """The same code in a cell of a node in this process."""
     progress(f"{count} calls over the link")
     samples = Samples()
-    with tempfile.TemporaryDirectory(prefix="cellblock-benchmark-") as directory:
-        chosen = replace(settings.load(), data_dir=Path(directory))
-        built = await asyncio.to_thread(runtime.build, chosen, lambda progress: None)
-        node = LocalNode(chosen, built)
-        await node.start()
-        try:
-            cell = await node.open_cell(cell_limits(chosen))
-            call = RunCode(
-                code=CODE, language="python", runtime="python", clear_context=False, timeout_seconds=60, output_bytes=chosen.output_bytes
-            )
-            for number in range(WARM_UP + count):
-                with samples.time():
-                    await cell.call(call)
-                if number < WARM_UP:
-                    samples.values.clear()
-        finally:
-            await node.close()
+    async with local_node() as (node, chosen):
+        cell = await node.open_cell(cell_limits(chosen))
+        call = RunCode(
+            code=CODE, language="python", runtime="python", clear_context=False, timeout_seconds=60, output_bytes=chosen.output_bytes
+        )
+        for number in range(WARM_UP + count):
+            with samples.time():
+                await cell.call(call)
+            if number < WARM_UP:
+                samples.values.clear()
     return samples
 
 

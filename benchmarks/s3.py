@@ -45,7 +45,7 @@ def main() -> None:
     report.note("both ways together", f"{2 * size / MB / seconds.p50:.0f} MB/s")
     report.judge("s3-lost", lost)
     report.judge("s3-memory", broker_bytes / MB)
-    report.show(as_json=arguments.json)
+    report.show(arguments)
 
 
 def copy(running: Server, size: int) -> tuple[Samples, int]:

@@ -37,7 +37,7 @@ def main() -> None:
     report.note(f"sessions a second, {arguments.clients} clients in one process", f"{rate:.1f}")
     report.judge("sessions-at-once", wall.p50)
     report.judge("sessions-a-second", rate)
-    report.show(as_json=arguments.json)
+    report.show(arguments)
 
 
 def at_once(report: Report, client: Any, count: int, rounds: int) -> Samples:

@@ -80,7 +80,7 @@ def main() -> None:
     report.note("faults in the server's log", str(log.count("service fault") + log.count("request failed") + log.count("Traceback")))
     left = sum(Path(f"/proc/{one}").exists() for one in everything) + len(groups_of(pid)) + len(host_mounts()) - mounts
     report.judge("soak-left-after-end", left)
-    report.show(as_json=arguments.json)
+    report.show(arguments)
     sys.exit(0 if report.is_held else 1)
 
 

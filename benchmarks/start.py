@@ -42,7 +42,7 @@ def main() -> None:
     report.judge("start-warm-p50", warm.p50 * MS)
     report.judge("start-warm-p99", warm.p99 * MS)
     report.judge("start-cold-p50", cold.p50 * MS)
-    report.show(as_json=arguments.json)
+    report.show(arguments)
 
 
 def measure(report: Report, *, count: int, pool: int) -> Samples:

@@ -75,7 +75,9 @@ def test_runtime_lock_holds_every_package() -> None:
     assert wanted - requirement_names((RUNTIME_FILES / "python.lock").read_text().splitlines()) == set()
 
 
-@pytest.mark.parametrize("lock", [ROOT / "requirements.lock", RUNTIME_FILES / "python.lock"], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "lock", [ROOT / "requirements.lock", RUNTIME_FILES / "python.lock", ROOT / "benchmarks" / "peers.lock"], ids=lambda path: path.name
+)
 def test_every_locked_python_package_has_a_hash(lock: Path) -> None:
     packages = re.split(r"\n(?=\S)", lock.read_text().strip())
     assert [package.splitlines()[0] for package in packages if not re.search(r"^\S+==\S+ .*\\\n +--hash=sha256:", package)] == []

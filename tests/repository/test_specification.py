@@ -23,10 +23,16 @@ def rows() -> list[tuple[str, ...]]:
     return ROW.findall((ROOT / "docs" / "specification.md").read_text())
 
 
+def recipe(target: str) -> str:
+    """What `make TARGET` runs."""
+    found = re.search(rf"^{target}:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert found is not None
+    return found[1]
+
+
 def test_make_runs_every_script() -> None:
-    recipe = re.search(r"^bench:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    assert recipe is not None
-    assert "benchmarks/[a-z]*.py" in recipe[1]
+    assert "$(filter-out benchmarks/soak.py benchmarks/fuzz.py,$(wildcard benchmarks/[a-z]*.py))" in recipe("bench")
+    assert "benchmarks/soak.py" in recipe("soak")
 
 
 def test_specification_says_what_the_scripts_judge() -> None:
@@ -64,3 +70,19 @@ def test_script_says_what_it_does_and_prints_json(script: str) -> None:
     assert done.returncode == 0, done.stderr
     assert "--json" in done.stdout
     assert "usage:" in done.stdout
+
+
+def test_pictures_of_the_performance_page_are_there() -> None:
+    pictures = re.findall(r"!\[.+?\]\((.+?)\)", (ROOT / "docs" / "performance.md").read_text())
+    assert pictures
+    assert [name for name in pictures if not (ROOT / "docs" / name).is_file()] == []
+
+
+@pytest.mark.parametrize("part", ["peers", "stages", "scale"])
+def test_tables_of_the_performance_page_are_those_that_a_script_writes(part: str) -> None:
+    written = (ROOT / "docs" / "performance.md").read_text()
+    head, _, rest = written.partition(f"<!-- {part}, by benchmarks/_write_performance.py -->")
+    table, _, tail = rest.partition(f"<!-- end of {part} -->")
+    assert head
+    assert tail
+    assert "| ---: |" in table

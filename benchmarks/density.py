@@ -1,0 +1,78 @@
+"""A thousand live sessions on one machine, each with pandas in use: what they take, and how it is when a hundred of them wake at once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from _crowd import Crowd, crowd, run_line
+from _measuring import MB, MS, Report, Samples, command_line, progress
+from _serving import Session, available_bytes, memory_bytes
+
+GB = 1_000_000_000
+
+
+def main() -> None:
+    """Run it."""
+    arguments = command_line(
+        __doc__,
+        count=(1000, "live sessions; fewer when memory is short"),
+        active=(100, "of them active at once"),
+        calls=(10, "calls of each active session"),
+    )
+    report = Report("density")
+    with crowd(arguments.count, connections=arguments.active) as people:
+        started, before = time.perf_counter(), available_bytes()
+        count = people.affordable(arguments.count)
+        people.grow(count)
+        report.note(f"{count} sessions started, pandas used", f"in {time.perf_counter() - started:.1f} s")
+        add_memory(report, people, before - available_bytes())
+        active = min(arguments.active, count)
+        alone = calls(people.sessions[0], active)
+        woken = wake(people.sessions[:: max(1, count // active)][:active], arguments.calls)
+    report.add(f"a pandas line in one session, {count - 1} others idle", alone)
+    report.add(f"a pandas line in {active} sessions at once, each call", woken)
+    report.judge("density-sessions", count)
+    report.judge("density-active-p99", woken.p99 * MS)
+    report.show(arguments)
+
+
+def add_memory(report: Report, people: Crowd, taken: int) -> None:
+    """All of it, by the machine's own account, and where it is."""
+    progress("memory")
+    count = len(people.sessions)
+    cells = people.running.cells()
+    private = Samples([sum(memory_bytes(pid, "Private_Clean", "Private_Dirty") for pid in cell) / MB for cell in cells])
+    report.add("private memory of a session's processes", private, unit="MB", scale=1)
+    report.note(f"memory of {count} sessions, the kernel's part too", f"{taken / GB:.2f} GB, {taken / count / MB:.2f} MB each")
+    report.note("of the server", f"{memory_bytes(people.running.pid, 'VmRSS') / MB:.0f} MB")
+    report.judge("density-memory", taken / count / MB)
+
+
+def calls(session: Session, count: int) -> Samples:
+    """One call after the other."""
+    samples = Samples()
+    for _ in range(count):
+        with samples.time():
+            run_line(session)
+    return samples
+
+
+def wake(sessions: list[Session], count: int) -> Samples:
+    """All of them at one moment, each with a few calls one after the other."""
+    progress(f"{len(sessions)} active sessions")
+    samples, ready = Samples(), threading.Barrier(len(sessions))
+
+    def one(session: Session) -> Samples:
+        ready.wait()
+        return calls(session, count)
+
+    with ThreadPoolExecutor(len(sessions)) as threads:
+        for found in [threads.submit(one, session) for session in sessions]:
+            samples.values += found.result().values
+    return samples
+
+
+if __name__ == "__main__":
+    main()
