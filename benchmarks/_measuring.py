@@ -80,6 +80,7 @@ class Report:
     def __init__(self, script: str) -> None:
         self._script = script
         self._machine = machine()
+        self._started = time.perf_counter()
         self._rows: list[Row] = []
         self._facts: dict[str, str] = {}
         self._verdicts: list[Verdict] = []
@@ -120,7 +121,7 @@ class Report:
         if arguments.json:
             print(content)
             return
-        print(f"{self._script}: {self._machine}\n")
+        print(f"{self._script}: {self._machine}; took {time.perf_counter() - self._started:.0f} s\n")
         self._show_rows()
         for what, value in self._facts.items():
             print(f"{what}: {value}")

@@ -8,16 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 BARE_ANSWER = Path(__file__).with_name("_bare_answer.py")
-CALL_NUMBER = b"amz-sdk-invocation-id"
 _BYTES = 64 * 1024
 
 
@@ -29,11 +27,6 @@ class Tapped:
     path: str
     headers: tuple[tuple[bytes, bytes], ...]
     body: bytes
-
-    def again(self) -> Tapped:
-        """The same as another call: clients do not sign what tells them apart."""
-        number = str(uuid.uuid4()).encode()
-        return replace(self, headers=tuple((name, number if name == CALL_NUMBER else value) for name, value in self.headers))
 
     def as_bytes(self) -> bytes:
         """HTTP/1.1."""

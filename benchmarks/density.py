@@ -11,6 +11,7 @@ from _measuring import MB, MS, Report, Samples, command_line, progress
 from _serving import Session, available_bytes, memory_bytes
 
 GB = 1_000_000_000
+PROMISED_ACTIVE = 100
 
 
 def main() -> None:
@@ -34,7 +35,8 @@ def main() -> None:
     report.add(f"a pandas line in one session, {count - 1} others idle", alone)
     report.add(f"a pandas line in {active} sessions at once, each call", woken)
     report.judge("density-sessions", count)
-    report.judge("density-active-p99", woken.p99 * MS)
+    if active >= PROMISED_ACTIVE:
+        report.judge("density-active-p99", woken.p99 * MS)
     report.show(arguments)
 
 

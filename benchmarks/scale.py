@@ -36,7 +36,7 @@ def main() -> None:
         clients=(CLIENTS[-1], "clients at most"),
         starts=(100, "starts at each number of live sessions"),
         count=(300, "round trips at each number of live sessions"),
-        lives=(10, "sessions that each client starts, one after the other"),
+        lives=(5, "sessions that each client starts, one after the other"),
         calls=(10, "round trips in each of them"),
     )
     report = Report("scale")

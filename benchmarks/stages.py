@@ -14,9 +14,9 @@ from typing import Any
 import boto3
 import uvloop
 from _inside import Inside, inside, scope_of
-from _measuring import Report, Samples, command_line, progress
+from _measuring import MS, Report, Samples, command_line, progress
 from _node import local_node
-from _serving import INTERPRETER, REGION, Session, server
+from _serving import INTERPRETER, REGION, Server, Session, server
 from _wire_tap import RawConnection, Tap, Tapped, bare_server
 
 from cellblock import tool_results
@@ -45,18 +45,21 @@ BATCH = 20  # calls for one sample of a step that takes microseconds
 CLIENT, HTTP = "the client's own work (boto3)", "HTTP server and loopback"
 HEAD, SIGNATURE, PARSING, STORE = "head and route", "signature", "parsing", "store"
 LINK, KERNEL, RESULT = "link and agent", "the kernel runs the code", "result and event stream"
-REST = "the rest of the application: tasks, limits, audit, log"
-LEFT = "no stage: processes wait for a core, caches go cold"
+REST = "the rest of the application: tasks, limits, audit, log, its turn on a core"
+LEFT = "no stage: the others wait for a core"
 ORDER = (CLIENT, HTTP, HEAD, SIGNATURE, PARSING, STORE, LINK, KERNEL, RESULT, REST)
 
 
 @dataclass(slots=True)
 class Whole:
-    """What a client waits for, and the requests that it sent for it."""
+    """What a client waits for, what kernels and the server's log say of it, and the requests that it sent."""
 
     call: Samples = field(default_factory=Samples)
     start: Samples = field(default_factory=Samples)
     first: Samples = field(default_factory=Samples)
+    kernel_call: Samples = field(default_factory=Samples)
+    kernel_first: Samples = field(default_factory=Samples)
+    told: dict[str, Samples] = field(default_factory=dict)
     sent: dict[str, Tapped] = field(default_factory=dict)
 
 
@@ -101,11 +104,12 @@ def main() -> None:
         inner = uvloop.run(measure_inside(place, arguments.count, arguments.starts, arguments.pool))
         call_edge, start_edge = measure_edges(place, whole, arguments.count)
     uvloop.run(measure_opening(report, arguments.starts))
-    call = stages(call_edge, inner.call)
+    inner.call.application, inner.call.kernel = whole.told["call"], whole.kernel_call
+    inner.start.application = whole.told["start"]
+    first_steps = replace(inner.call, application=whole.told["first"], link=inner.first.link, kernel=whole.kernel_first)
+    call, first, start = stages(call_edge, inner.call), stages(call_edge, first_steps), stages(start_edge, inner.start)
     share = add(report, "call", whole.call.p50, call)
     report.note("of a call, no stage explains", f"{share:.1f} %")
-    first = call | {LINK: inner.first.link.p50, KERNEL: inner.first.kernel.p50}
-    start = stages(start_edge, inner.start)
     both = {name: start.get(name, 0.0) + first.get(name, 0.0) for name in ORDER if name in start or name in first}
     add(report, "start and first pandas result", whole.start.p50 + whole.first.p50, both)
     report.judge("stages-unexplained", abs(share))
@@ -150,15 +154,31 @@ def measure_whole(count: int, starts: int, pool: int) -> Whole:
                 session = Session(client)
             found.sent["start"] = tap.last
             with kept.first.time():
-                session.run(FIRST_LINE)
+                result = session.invoke("executeCode", language="python", code=FIRST_LINE)
+            kept.kernel_first.values.append(result["structuredContent"]["executionTime"])
             session.stop()
         session = Session(client)
         for number in range(WARM_UP + count):
-            with (found if number >= WARM_UP else Whole()).call.time():
-                session.run(CODE)
+            kept = found if number >= WARM_UP else Whole()
+            with kept.call.time():
+                result = session.invoke("executeCode", language="python", code=CODE)
+            kept.kernel_call.values.append(result["structuredContent"]["executionTime"])
             found.sent["call"] = tap.last
-        running.wait_for_pool(pool, busy=1)
+        calls = told_by(running, "InvokeCodeInterpreter", WARM_UP + starts + WARM_UP + count)
+        begun = told_by(running, "StartCodeInterpreterSession", WARM_UP + starts + 1)
+        found.told = {
+            "start": Samples(begun[WARM_UP:-1]),
+            "first": Samples(calls[WARM_UP : WARM_UP + starts]),
+            "call": Samples(calls[-count:]),
+        }
     return found
+
+
+def told_by(running: Server, operation: str, count: int) -> list[float]:
+    """What the server's log says of each request of the operation, in seconds; a thread of the server writes it."""
+    while len(lines := running.requests(operation)) < count:
+        running.ping()
+    return [line["ms"] / MS for line in lines]
 
 
 def measure_edges(directory: Path, whole: Whole, count: int) -> tuple[Edges, Edges]:
@@ -192,7 +212,7 @@ async def measure_inside(directory: Path, count: int, starts: int, pool: int) ->
     progress("the server's steps")
     inner = Inner()
     async with inside(directory, pool=pool) as parts:
-        await measure_starts(parts, inner, starts)
+        await measure_first_calls(parts, inner, starts)
         session_id = await parts.start()
         live = parts.live.find(session_id)
         await measure_calls(parts, inner.call, session_id, live.cell, count)
@@ -205,26 +225,22 @@ async def measure_inside(directory: Path, count: int, starts: int, pool: int) ->
     return inner
 
 
-async def measure_starts(parts: Inside, inner: Inner, starts: int) -> None:
-    """Whole starts, and the first code in each new cell."""
+async def measure_first_calls(parts: Inside, inner: Inner, starts: int) -> None:
+    """The first code in each new cell."""
     for number in range(WARM_UP + starts):
         kept = inner if number >= WARM_UP else Inner()
         await parts.rest()
         request = parts.start_request()
-        with kept.start.application.time():
-            answer = await parts.answer(request)
-        session_id = json.loads(answer)["sessionId"]
+        session_id = json.loads(await parts.answer(request))["sessionId"]
         await through_the_link(parts.live.find(session_id).cell, FIRST_LINE, kept.first, parts.settings.output_bytes)
         await parts.stop(session_id)
 
 
 async def measure_calls(parts: Inside, steps: Steps, session_id: str, cell: Cell, count: int) -> None:
-    """Whole calls, and the cell's part of them."""
-    request = parts.run_request(session_id, CODE)
+    """The cell's part of a call and the answer's; a client's work comes before each, so that the cell rests as it does between calls."""
     for number in range(WARM_UP + count):
-        kept, again = (steps if number >= WARM_UP else Steps()), request.again()
-        with kept.application.time():
-            await parts.answer(again)
+        kept = steps if number >= WARM_UP else Steps()
+        parts.run_request(session_id, CODE)
         run = await through_the_link(cell, CODE, kept, parts.settings.output_bytes)
         with kept.result.time():
             result = tool_results.of_run(run, limit_seconds=TIMEOUT_SECONDS)

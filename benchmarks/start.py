@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import subprocess
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +15,6 @@ FIRST_LINE = "import pandas as pd; print(pd.DataFrame({'a': [1]}).shape)"
 FIRST_RESULT = "(1, 1)"
 LIBRARIES = "import numpy, pandas, matplotlib.pyplot"
 WARM_UP = 5
-JUPYTER_SECONDS = 60
 
 
 @dataclass(slots=True)
@@ -33,12 +30,11 @@ class Steps:
 
 def main() -> None:
     """Run it."""
-    arguments = command_line(__doc__, count=(200, "sessions to start"), pool=(2, "cells that wait"), peers=(5, "runs of each peer"))
+    arguments = command_line(__doc__, count=(200, "sessions to start"), pool=(2, "cells that wait"), peers=(5, "runs of the peer"))
     report = Report("start")
     warm = measure(report, count=arguments.count, pool=arguments.pool)
     cold = measure(report, count=arguments.count, pool=0)
     add_python(report, arguments.peers)
-    add_ipykernel(report, arguments.peers)
     report.judge("start-warm-p50", warm.p50 * MS)
     report.judge("start-warm-p99", warm.p99 * MS)
     report.judge("start-cold-p50", cold.p50 * MS)
@@ -89,22 +85,6 @@ def add_python(report: Report, count: int) -> None:
         with samples.time():
             subprocess.run([built.on_host(built.python), "-c", LIBRARIES], check=True)
     report.add(f"peer: python -c '{LIBRARIES}'", samples)
-
-
-def add_ipykernel(report: Report, count: int) -> None:
-    """The peer that most code interpreters are made of, where it is installed."""
-    if importlib.util.find_spec("ipykernel") is None or importlib.util.find_spec("jupyter_client") is None:
-        report.note("peer: ipykernel", "not measured, because ipykernel is not installed beside cellblock")
-        return
-    start_kernel = importlib.import_module("jupyter_client.manager").start_new_kernel
-    samples = Samples()
-    for _ in range(count):
-        with samples.time():
-            manager, client = start_kernel(startup_timeout=JUPYTER_SECONDS)
-            client.execute_interactive("print((1, 1))", output_hook=lambda message: None, timeout=JUPYTER_SECONDS)
-        client.stop_channels()
-        manager.shutdown_kernel(now=True)
-    report.add("peer: ipykernel, start and print((1, 1))", samples)
 
 
 if __name__ == "__main__":

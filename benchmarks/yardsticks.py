@@ -20,6 +20,7 @@ from cellblock.interpreter_limits import cell_limits
 COMMAND = "node -v"
 NUMPY, ZEROS = "import numpy; print(numpy.zeros(5).tolist())", "[0.0, 0.0, 0.0, 0.0, 0.0]"
 STAGGER_SECONDS = 0.2
+PROMISED_BURST = 100
 WARM_UP = 3
 FLOOR_RUNS = 10
 
@@ -64,7 +65,8 @@ def first_commands(report: Report, running: Server, client: Any, *, count: int, 
     report.add(f"create and {COMMAND}, {burst} at one moment, each", at_once)
     report.note(f"{burst} at one moment, all", f"{wall * MS:.0f} ms")
     report.judge("node-v-p50", alone.p50 * MS)
-    report.judge("node-v-failures", failures)
+    if burst >= PROMISED_BURST:
+        report.judge("node-v-failures", failures)
 
 
 def host_version() -> str:
