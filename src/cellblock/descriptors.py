@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 
-PER_SESSION = 10  # its link and its pidfd for good; a connection of its client; what its start holds for a moment
+PER_SESSION = 14  # its link, its pidfd and its counters for good; a connection of its client; what its start holds for a moment
 OWN = 100  # the store, the log, the listener, libraries
 
 

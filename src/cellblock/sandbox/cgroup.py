@@ -67,7 +67,11 @@ class V2Group:
         self._path = path
         self._at_limit = 0
         self._counters = GroupCounters(
-            cpu_time=path / "cpu.stat", cpu_units=1e6, memory=path / "memory.current", memory_peak=path / "memory.peak"
+            cpu_time=path / "cpu.stat",
+            cpu_units=1e6,
+            memory=path / "memory.current",
+            memory_peak=path / "memory.peak",
+            kills=path / _USER / "memory.events",
         )
 
     def open_members(self) -> list[int]:
@@ -83,7 +87,7 @@ class V2Group:
 
     def out_of_memory_kills(self) -> int:
         """The user group's own count."""
-        return _counter(self._path / _USER / "memory.events", "oom_kill")
+        return self._counters.out_of_memory_kills()
 
     def usage(self) -> CellUsage:
         """The figures of the directory above both, which hold those below it."""
@@ -167,6 +171,7 @@ class V1Group:
             cpu_units=1e9,
             memory=paths["memory"] / "memory.usage_in_bytes",
             memory_peak=paths["memory"] / "memory.max_usage_in_bytes",
+            kills=self._user / "memory.oom_control",
         )
 
     def open_members(self) -> list[int]:
@@ -182,7 +187,7 @@ class V1Group:
 
     def out_of_memory_kills(self) -> int:
         """The count of the user's group."""
-        return _counter(self._user / "memory.oom_control", "oom_kill")
+        return self._counters.out_of_memory_kills()
 
     def usage(self) -> CellUsage:
         """The figures of each hierarchy; that for memory counts the directories below with it."""
