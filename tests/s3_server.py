@@ -73,7 +73,7 @@ def s3_server(directory: Path, *options: str) -> Iterator[S3Server]:
         "--vfs-cache-mode",
         "off",
         "--dir-cache-time",
-        "0",
+        "10ms",  # with 0 rclone never rests
     ]
     environment = {"HOME": str(directory), "PATH": os.environ["PATH"], "RCLONE_CONFIG": str(directory.parent / "rclone.conf")}
     with subprocess.Popen([*command, *options, directory], stderr=subprocess.DEVNULL, env=environment) as process:
