@@ -5,7 +5,7 @@ from __future__ import annotations
 from _measuring import Report, Samples, command_line, progress
 from _serving import Server, Session, server
 
-from cellblock.sandbox import user_network
+from cellblock.sandbox.network_stacks import STACKS
 
 FIRST_LINE = "print(6 * 7)"
 FIRST_RESULT = "42"
@@ -27,10 +27,11 @@ def main() -> None:
 
 def possible_ways(report: Report) -> list[str]:
     """None, and those to the internet that this machine has, as the setting names them."""
-    if reason := user_network.missing():
-        report.note(f"PUBLIC by {user_network.PROGRAM}", f"not measured: {reason}")
-        return [NO_NETWORK, "proxy"]
-    return [NO_NETWORK, "proxy", user_network.PROGRAM]
+    reasons = {stack.name: stack.missing() for stack in STACKS}
+    for name, reason in reasons.items():
+        if reason:
+            report.note(f"PUBLIC by {name}", f"not measured: {reason}")
+    return [NO_NETWORK, "proxy", *(name for name, reason in reasons.items() if not reason)]
 
 
 def measure(report: Report, way: str, *, count: int, pool: int) -> Samples:

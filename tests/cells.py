@@ -57,6 +57,7 @@ class BenchCell:
     def __init__(self, bench: Bench, cell: LocalCell) -> None:
         self._bench = bench
         self._cell = cell
+        self.name = cell.name
         self.pid = cell.pid
 
     def call(self, request: Call[ReplyT]) -> ReplyT:

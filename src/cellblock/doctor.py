@@ -19,7 +19,7 @@ from cellblock.errors import HostNotReady
 from cellblock.interpreter_limits import cell_limits
 from cellblock.nodes import LocalNode
 from cellblock.runtime_layout import Runtime
-from cellblock.sandbox import user_network
+from cellblock.sandbox import network_stacks
 from cellblock.sandbox.cgroup import find_groups
 from cellblock.sandbox.groups import Kind
 from cellblock.sandbox.sampling import SWEEP_SECONDS, TICK_SECONDS
@@ -211,14 +211,15 @@ def _fonts(built: Runtime | None) -> Finding:
 
 
 def _user_network() -> Finding:
-    reason = user_network.missing()
+    stack = network_stacks.SLIRP4NETNS
+    reason = stack.missing()
     return Finding(
         name="user network",
         ok=not reason,
-        found=reason or f"{user_network.PROGRAM} gives sessions of network mode PUBLIC the internet",
+        found=reason or f"{stack.name} gives sessions of network mode PUBLIC the internet",
         cost="sessions of network mode PUBLIC have a proxy for HTTP, HTTPS and SOCKS 5, which clients must know of: no UDP, no name server,"
         " no plain sockets; SANDBOX needs none",
-        mend=f"sudo apt install {user_network.PROGRAM} && sudo modprobe tun && sudo chmod 0666 {user_network.TUN}",
+        mend=f"sudo apt install {stack.name} && sudo modprobe tun && sudo chmod 0666 {network_stacks.TUN}",
         is_needed=False,
     )
 
@@ -229,7 +230,7 @@ def _packet_rules() -> Finding:
         name="packet rules",
         ok=ok,
         found=found,
-        cost="sessions of network mode PUBLIC cannot start with slirp4netns: private addresses could not be closed to them",
+        cost="sessions of network mode PUBLIC cannot start with a user-mode network: private addresses could not be closed to them",
         mend="sudo modprobe nf_tables, or export CELLBLOCK_USER_NETWORK=proxy",
         is_needed=False,
     )

@@ -295,7 +295,7 @@ class LocalNode:
                 async with self._granting.prepared(grants, host_ids) as granted:
                     await self._spawn(name, parts, _Contents(limits, granted, network))
                     parts.group.watch(cell.pid)
-                    await self._attach(parts, network)
+                    await self._attach(name, parts, network)
                     await cell.begin()
                     parts.at_end = partial(self._granting.end, grants)
                     await self._granting.connect(granted)
@@ -308,14 +308,10 @@ class LocalNode:
         self._cells[cell] = asyncio.create_task(self._forget(cell), name=f"watch {name}")
         return cell
 
-    async def _attach(self, parts: _Parts, plan: NetworkPlan) -> None:
+    async def _attach(self, name: str, parts: _Parts, plan: NetworkPlan) -> None:
         assert parts.spawned is not None
-        members = parts.group.open_members()
-        try:
-            parts.network = await self._networks.attach(plan, Joined(parts.spawned.pid, parts.spawned.pidfd, members))
-        finally:
-            for descriptor in members:
-                os.close(descriptor)
+        cell = Joined(name, parts.spawned.pid, parts.spawned.pidfd, parts.group.open_members)
+        parts.network = await self._networks.attach(plan, cell)
 
     async def _spawn(self, name: str, parts: _Parts, contents: _Contents) -> None:
         """Clone the template; who gives up waits for the clone all the same, since it is in the group that is to be removed."""

@@ -190,7 +190,7 @@ class LiveSessions:
         await self._ends.close()
 
     def _tell_end(self, session: LiveSession, *, is_expiry: bool = False) -> None:
-        _log.info("session ended", session=session.record.id, reason=session.end_reason)
+        _log.info("session ended", session=session.record.id, cell=session.cell.name, reason=session.end_reason)
         seconds = self._clock.now() - session.began_at
         self._on_end(SessionEnd(session=session.record, reason=session.end_reason, is_expiry=is_expiry, seconds=seconds))
 

@@ -6,9 +6,12 @@ own user namespace, in a root with the program's libraries and a device for taps
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
+import select
+import signal
 import stat
 import sys
 from dataclasses import dataclass
@@ -29,6 +32,7 @@ class Launch:
     """What the host asks for: paths are bound read-only where they are; `owner` is the id to become, if root asks.
 
     The stack joins the control groups of the cell's agent by writing to the descriptors, and so takes its time from that cell's share.
+    Its input ends when the server does; its output tells the server that it is ready.
     """
 
     owner: int | None
@@ -38,6 +42,7 @@ class Launch:
     binds: list[str]
     links: dict[str, str]
     name_servers: str
+    confines_itself: bool  # the program reads /proc/self and then mounts an empty root of its own over /tmp
     program: list[str]
 
 
@@ -50,6 +55,7 @@ def launch(wanted: Launch) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
     if wanted.owner is not None:
         _make_device(wanted.owner)
+        os.fchown(sys.stdout.fileno(), wanted.owner, wanted.owner)  # for who opens it by its name in /proc
         os.setgroups([])
         os.setresgid(wanted.owner, wanted.owner, wanted.owner)
         os.setresuid(wanted.owner, wanted.owner, wanted.owner)
@@ -61,7 +67,16 @@ def launch(wanted: Launch) -> None:
         os.set_inheritable(descriptor, False)
     linux.keep_capabilities(linux.CAP_NET_ADMIN, linux.CAP_SYS_ADMIN)  # of the cell's user namespace: to enter its network
     linux.no_new_privileges()
+    _end_with_server()
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and a program inherits that: pasta of 2023 then gives up
     os.execve(wanted.program[0], wanted.program, {})
+
+
+def _end_with_server() -> None:
+    """Last, since a change of rights takes the signal back (prctl(2)); the server may have ended before."""
+    linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
+    if select.select([sys.stdin], [], [], 0)[0]:
+        raise OSError(errno.EPIPE, "the server has ended", "launch")
 
 
 def _make_device(owner: int) -> None:
@@ -85,6 +100,10 @@ def _enter_root(wanted: Launch) -> None:
     (root / "etc" / "resolv.conf").write_text(wanted.name_servers)
     _bind_file(_TUN, root / _TUN.lstrip("/"))
     _bind_file(f"/proc/self/fd/{wanted.network_namespace}", root / NAMESPACE.lstrip("/"))
+    if wanted.confines_itself:
+        (root / "tmp").mkdir()
+        (root / "proc" / "self").mkdir(parents=True)  # its own entry alone: /proc names every process of the host
+        linux.mount("/proc/self", str(root / "proc" / "self"), flags=MS_BIND)
     linux.pivot_root(_STAGING)
     linux.restrict("/", linux.MS_RDONLY | MS_NOSUID | MS_NOEXEC)
 

@@ -9,7 +9,7 @@ import pytest
 
 from cellblock.network_grants import INTERNET
 from cellblock.runtime import Runtime
-from cellblock.sandbox import user_network
+from cellblock.sandbox.network_stacks import STACKS
 from cells import Bench, BenchCell, bench_settings, weaker_policy
 from network.world import World, small_internet
 
@@ -55,22 +55,24 @@ def node(world: World, built_runtime: Runtime) -> Iterator[Opened]:
         bench.close()
 
 
-@pytest.fixture
-def stack() -> None:
-    """Leaves a test out, by name, where there is no user-mode network."""
-    if reason := user_network.missing():
+@pytest.fixture(scope="session", params=[stack.name for stack in STACKS])
+def stack(request: pytest.FixtureRequest) -> str:
+    """Each user-mode network stack; leaves a test out, by name, where one cannot run."""
+    name = str(request.param)
+    if reason := next(stack for stack in STACKS if stack.name == name).missing():
         pytest.skip(f"no user-mode network: {reason}")
+    return name
 
 
 @pytest.fixture
-def public(stack: None, node: Opened) -> Iterator[BenchCell]:
+def public(stack: str, node: Opened) -> Iterator[BenchCell]:
     """A cell of network mode PUBLIC."""
-    with node().cell(network=INTERNET) as opened:
+    with node(user_network=stack).cell(network=INTERNET) as opened:
         yield opened
 
 
 @pytest.fixture
-def unclosed(stack: None, node: Opened) -> Iterator[BenchCell]:
+def unclosed(stack: str, node: Opened) -> Iterator[BenchCell]:
     """One whose addresses nothing closes."""
-    with node(without=("close_addresses",)).cell(network=INTERNET) as opened:
+    with node(without=("close_addresses",), user_network=stack).cell(network=INTERNET) as opened:
         yield opened

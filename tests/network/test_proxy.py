@@ -11,11 +11,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from cellblock.network_grants import INTERNET
 from cellblock.runtime import Runtime
 from cellblock.sandbox.proxy.cell_end import PORT
-from cellblock.sandbox.proxy.door import CONNECTIONS
+from cellblock.sandbox.proxy.door import CONNECTIONS, REFUSALS_TOLD
 from cells import Bench, BenchCell, bench_settings
 from network.conftest import Opened
 from network.world import MACHINE, OTHER_PUBLIC, PRIVATE, PUBLIC, SERVICE_PORT, TURNING_NAME, WEB_PORT
@@ -133,6 +134,34 @@ def test_a_proxy_that_dies_is_there_again_for_the_sessions_that_live(node: Opene
     os.kill(died, signal.SIGKILL)
     until(lambda: networks.proxy_pid not in (None, died))
     assert proxied.shell("curl -sS --retry 5 --retry-all-errors http://web.example/") == f"you reached {PUBLIC}"
+
+
+@pytest.mark.root
+def test_what_the_proxy_refuses_is_logged_with_the_cell_and_the_reason(proxied: BenchCell) -> None:
+    with capture_logs() as lines:
+        proxied.shell("curl -sS http://10.1.2.3/")
+        proxied.probe(RAW.format(port=PORT, data=b"CONNECT red\x1bc.example:80 HTTP/1.1\r\n\r\n"))
+        until(lambda: len(lines) == 2)
+    assert {(line["event"], line["cell"]) for line in lines} == {("connection refused", proxied.name)}
+    assert lines[0]["wanted"] == "10.1.2.3:80"
+    assert "closed to this session" in lines[0]["reason"]
+    assert "\x1b" not in lines[1]["wanted"] + lines[1]["reason"]
+
+
+@pytest.mark.root
+def test_a_session_that_is_refused_again_and_again_does_not_fill_the_log(proxied: BenchCell) -> None:
+    refused = RAW.format(port=PORT, data=b"CONNECT 10.1.2.3:80 HTTP/1.1\r\n\r\n").replace("print", "answers.append")
+    again = (
+        "answers = []\nfor _ in range({count}):\n"
+        + "".join(f"    {line}\n" for line in refused.strip().splitlines())
+        + "print(len(answers))"
+    )
+    with capture_logs() as lines:
+        assert proxied.probe(again.format(count=REFUSALS_TOLD + 20)) == str(REFUSALS_TOLD + 20)
+        until(lambda: len(lines) == REFUSALS_TOLD)
+        proxied.shell("curl -sS http://10.1.2.3/")
+    assert len(lines) == REFUSALS_TOLD
+    assert lines[-1]["reason"] == "and more, which are not told"
 
 
 @pytest.mark.root

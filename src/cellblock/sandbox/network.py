@@ -8,15 +8,15 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from cellblock.network_grants import NetworkGrant
-from cellblock.sandbox import user_network
 from cellblock.sandbox.closed_ranges import RangeRule, own_addresses, range_rules
+from cellblock.sandbox.network_stacks import NAME_SERVER, Stack, stack_for
 from cellblock.sandbox.proxy.cell_end import PORT, VARIABLES, CellProxy
 from cellblock.sandbox.proxy.reach import Place, ReachMessage, Rule
 from cellblock.sandbox.proxy.server_end import ProxyProcess
-from cellblock.sandbox.user_network import NAME_SERVER, Joined, StackPlan, UserNetwork
+from cellblock.sandbox.user_network import Joined, StackPlan, UserNetwork
 from cellblock.settings import Settings
 from cellblock_cell.packet_filter import PacketRule
 
@@ -32,7 +32,7 @@ _VERSION_6 = PacketRule(network="::/0", is_open=False)
 class NetworkPlan:
     """What one cell is told, and what serves it: a stack, or a proxy, whose listener comes over `channel`, or nothing."""
 
-    has_stack: bool = False
+    stack: Stack | None = None
     reach: ReachMessage | None = None
     channel: tuple[socket.socket, socket.socket] | None = None
     rules: tuple[PacketRule, ...] = ()
@@ -92,8 +92,8 @@ class Networks:
     def planned(self, grant: NetworkGrant) -> Iterator[NetworkPlan]:
         """What a cell with this grant is told; the plan is good until it is attached."""
         way = self._way(grant)
-        if way == "stack":
-            yield self._stack_plan()
+        if isinstance(way, Stack):
+            yield self._stack_plan(way)
         elif way == "proxy":
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             with ours, theirs:
@@ -103,24 +103,24 @@ class Networks:
 
     async def attach(self, plan: NetworkPlan, cell: Joined) -> Attachment:
         """Start what the plan needs beside the cell. Raises HostNotReady."""
-        if plan.has_stack:
-            return await UserNetwork.start(self._stack, cell)
+        if plan.stack is not None:
+            return await UserNetwork.start(self._stack, cell, plan.stack)
         if plan.reach is not None and plan.channel is not None:
-            return CellProxy(self._proxy, plan.channel[0].dup(), plan.reach)
+            return CellProxy(self._proxy, plan.channel[0].dup(), plan.reach, cell.name)
         return NoAttachment()
 
-    def _way(self, grant: NetworkGrant) -> str:
+    def _way(self, grant: NetworkGrant) -> Stack | Literal["proxy", "none"]:
         wanted = self._settings.user_network
         if grant.mode == "SANDBOX" or wanted == "none":
             return "none"
         if grant.mode == "VPC" or wanted == "proxy":
             return "proxy"
-        return "stack" if wanted == user_network.PROGRAM or not user_network.missing() else "proxy"
+        return stack_for(wanted) or "proxy"
 
-    def _stack_plan(self) -> NetworkPlan:
+    def _stack_plan(self, stack: Stack) -> NetworkPlan:
         rules = [_packet_rule(rule) for rule in self._ranges() if rule.network.version == 4]
         return NetworkPlan(
-            has_stack=True,
+            stack=stack,
             rules=(*_NAME_SERVER_RULES, *rules, _VERSION_6),
             files={"/etc/resolv.conf": f"nameserver {NAME_SERVER}\n", **self._installer_files()},
             environment=_RETRIES,

@@ -8,27 +8,26 @@ import dataclasses
 import json
 import os
 import select
-import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cellblock.errors import HostNotReady
-from cellblock_cell.stack_launch import NAMESPACE, Launch
+import structlog
 
-PROGRAM = "slirp4netns"
-TUN = Path("/dev/net/tun")
-NETWORK = "198.18.0.0/24"  # of RFC 2544's range for laboratories, in which no service of the internet can be
-NAME_SERVER = "198.18.0.3"  # where the stack passes questions on to the host's own name server
-INTERFACE = "tap0"
+from cellblock.errors import HostNotReady
+from cellblock.sandbox.network_stacks import Stack
+from cellblock_cell.stack_launch import Launch
+
+RESTARTS = 3  # of one cell's stack
+_RESTART_SECONDS = 1.0
 _READY_SECONDS = 20
-_END_SECONDS = 5
 _ERROR_BYTES = 4096
-_PACKET_BYTES = 65520
 _TOP = tuple(Path("/", name) for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"))
 _RESOLVER = Path("/etc/resolv.conf")
 _STAGE = "import sys; sys.path.insert(0, sys.argv[1]); from cellblock_cell import stack_launch; sys.exit(stack_launch.main())"
+
+_log = structlog.get_logger("cellblock.network")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,60 +40,108 @@ class StackPlan:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """The cell that a stack serves, by its first process, with the descriptors of its agent's control groups."""
+    """The cell that a stack serves, by its first process, and what opens the lists of its agent's control groups."""
 
+    name: str
     pid: int
     pidfd: int
-    groups: Sequence[int]
-
-
-def missing() -> str:
-    """Why this machine cannot run a stack for this user; the empty string when it can."""
-    if shutil.which(PROGRAM) is None:
-        return f"{PROGRAM} is not installed"
-    if not TUN.exists():
-        return f"{TUN} is missing"
-    if not os.access(TUN, os.R_OK | os.W_OK):
-        return f"{TUN} is closed to this user"
-    return ""
+    open_groups: Callable[[], Sequence[int]]
 
 
 class UserNetwork:
-    """A running stack. Its owner closes it; it ends by itself when this process does."""
+    """The stack of a cell, and another one when that has died. Its owner closes it; it ends by itself when this process does.
 
-    def __init__(self, process: asyncio.subprocess.Process, ready: int, alive: int) -> None:
+    Who broke one by what he sent has few tries: a stack's addresses differ each time.
+    """
+
+    def __init__(self, plan: StackPlan, cell: Joined, stack: Stack) -> None:
+        self._plan = plan
+        self._cell = cell
+        self._stack = stack
+        self._running: _Running | None = None
+        self._keeping: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def start(cls, plan: StackPlan, cell: Joined, stack: Stack) -> UserNetwork:
+        """Start it; `wait_ready` says when the cell has its interface. Raises HostNotReady."""
+        made = cls(plan, cell, stack)
+        made._running = await _Running.start(plan, cell, stack)
+        return made
+
+    async def wait_ready(self) -> None:
+        """Until the cell has its interface and its routes. Raises HostNotReady."""
+        assert self._running is not None
+        await self._running.wait_ready()
+        self._keeping = asyncio.create_task(self._keep(), name="keep a network stack")
+
+    async def close(self) -> None:
+        """End the process and wait for its end."""
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.gather(self._keeping, return_exceptions=True)
+        if self._running is not None:
+            await self._running.close()
+
+    async def _keep(self) -> None:
+        """Connections of the one that died are lost; new ones go through the next."""
+        for left in reversed(range(RESTARTS + 1)):
+            assert self._running is not None
+            status = await self._running.wait_ended()
+            if _has_ended(self._cell):
+                return
+            _log.warning("a network stack has died", stack=self._stack.name, cell=self._cell.name, status=status, restarts_left=left)
+            if not left:
+                return
+            await self._running.close()
+            await asyncio.sleep(_RESTART_SECONDS)
+            try:
+                self._running = await _Running.start(self._plan, self._cell, self._stack)
+                await self._running.wait_ready()
+            except (HostNotReady, OSError) as error:
+                _log.warning("a network stack was not started again", stack=self._stack.name, cell=self._cell.name, reason=str(error))
+                await self._running.close()
+
+
+class _Running:
+    """One process of a stack."""
+
+    def __init__(self, stack: Stack, process: asyncio.subprocess.Process, ready: int, alive: int) -> None:
+        self._stack = stack
         self._process = process
+        self._descriptors = [ready, alive]
         self._ready = ready
-        self._alive = alive
         self._reading: asyncio.Task[None] | None = None
 
     @classmethod
-    async def start(cls, plan: StackPlan, cell: Joined) -> UserNetwork:
-        """Start it; `wait_ready` says when the cell has its interface. Raises HostNotReady."""
+    async def start(cls, plan: StackPlan, cell: Joined, stack: Stack) -> _Running:
+        """Raises HostNotReady."""
         with contextlib.ExitStack() as theirs:
             namespaces = [_open(theirs, f"/proc/{cell.pid}/ns/{kind}") for kind in ("user", "net")]
-            _refuse_ended(cell)
+            if _has_ended(cell):
+                raise HostNotReady("the cell ended before it had its network")
+            groups = list(cell.open_groups())
             ready, tell = os.pipe()
             hear, alive = os.pipe()
-            for descriptor in (tell, hear):
+            for descriptor in (tell, hear, *groups):
                 theirs.callback(os.close, descriptor)
-            launch = Launch(
-                owner=plan.owner,
-                groups=[*cell.groups],
-                user_namespace=namespaces[0],
-                network_namespace=namespaces[1],
-                binds=["/usr", "/etc/ld.so.cache", *(str(path) for path in _TOP if path.is_dir() and not path.is_symlink())],
-                links={str(path): os.readlink(path) for path in _TOP if path.is_symlink()},
-                name_servers=_name_servers(),
-                program=_command(ready=tell, alive=hear),
-            )
             try:
-                process = await _execute(plan, launch, (*namespaces, tell, hear, *cell.groups))
+                launch = Launch(
+                    owner=plan.owner,
+                    groups=groups,
+                    user_namespace=namespaces[0],
+                    network_namespace=namespaces[1],
+                    binds=["/usr", "/etc/ld.so.cache", *(str(path) for path in _TOP if path.is_dir() and not path.is_symlink())],
+                    links={str(path): os.readlink(path) for path in _TOP if path.is_symlink()},
+                    name_servers=_name_servers(),
+                    confines_itself=stack.confines_itself,
+                    program=stack.command(),
+                )
+                process = await _execute(plan, launch, (hear, tell))
             except BaseException:
                 os.close(ready)
                 os.close(alive)
                 raise
-        return cls(process, ready, alive)
+        return cls(stack, process, ready, alive)
 
     async def wait_ready(self) -> None:
         """Until the cell has its interface and its routes. Raises HostNotReady."""
@@ -105,23 +152,24 @@ class UserNetwork:
             async with asyncio.timeout(_READY_SECONDS):
                 await told.wait()
         except TimeoutError as error:
-            raise HostNotReady(f"{PROGRAM} was not ready within {_READY_SECONDS} s") from error
+            raise HostNotReady(f"{self._stack.name} was not ready within {_READY_SECONDS} s") from error
         finally:
             loop.remove_reader(self._ready)
         if not os.read(self._ready, 1):
-            raise HostNotReady(f"{PROGRAM} did not start: {await self._last_words()}")
-        self._reading = asyncio.create_task(self._forget_words(), name=f"words of {PROGRAM}")
+            raise HostNotReady(f"{self._stack.name} did not start: {await self._last_words()}")
+        self._reading = asyncio.create_task(self._forget_words(), name=f"words of {self._stack.name}")
+
+    async def wait_ended(self) -> int:
+        """What it ended with."""
+        return await self._process.wait()
 
     async def close(self) -> None:
-        """End the process and wait for its end."""
-        for descriptor in (self._ready, self._alive):  # the end of the second one tells it to end
-            os.close(descriptor)
-        try:
-            async with asyncio.timeout(_END_SECONDS):
-                await self._process.wait()
-        except TimeoutError:
-            self._process.kill()
-            await self._process.wait()
+        """End the process and wait for its end; may be called again."""
+        while self._descriptors:
+            os.close(self._descriptors.pop())
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()  # it has nothing to put in order
+        await self._process.wait()
         if self._reading is not None:
             await self._reading
 
@@ -143,30 +191,19 @@ def _open(stack: contextlib.ExitStack, path: str) -> int:
     return descriptor
 
 
-def _refuse_ended(cell: Joined) -> None:
+def _has_ended(cell: Joined) -> bool:
     """While the process lives its id belongs to nobody else, so that what was opened under it is the cell's."""
-    if select.select([cell.pidfd], [], [], 0)[0]:
-        raise HostNotReady("the cell ended before it had its network")
+    return bool(select.select([cell.pidfd], [], [], 0)[0])
 
 
-def _command(*, ready: int, alive: int) -> list[str]:
-    """The whole command; the host's loopback stays closed, and the program denies itself what it does not need."""
-    program = shutil.which(PROGRAM)
-    if program is None:
-        raise HostNotReady(f"{PROGRAM} is not installed")
-    network = ["--configure", f"--mtu={_PACKET_BYTES}", f"--cidr={NETWORK}", "--disable-host-loopback"]
-    descriptors = [f"--ready-fd={ready}", f"--exit-fd={alive}"]
-    return [program, *network, *descriptors, "--enable-seccomp", "--netns-type=path", NAMESPACE, INTERFACE]
-
-
-async def _execute(plan: StackPlan, launch: Launch, descriptors: Sequence[int]) -> asyncio.subprocess.Process:
+async def _execute(plan: StackPlan, launch: Launch, standard: tuple[int, int]) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
         *("-I", "-S", "-B", "-c", _STAGE, str(plan.code), json.dumps(dataclasses.asdict(launch))),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
+        stdin=standard[0],
+        stdout=standard[1],
         stderr=asyncio.subprocess.PIPE,
-        pass_fds=descriptors,
+        pass_fds=(launch.user_namespace, launch.network_namespace, *launch.groups),
         env={},
         cwd="/",
         start_new_session=True,

@@ -16,7 +16,7 @@ _RANGES_HELP = "ranges such as `10.1.0.0/16` or `fd00::/8`, separated by commas"
 class Network(Group):
     """Network"""
 
-    user_network: Literal["auto", "slirp4netns", "proxy", "none"] = setting(
+    user_network: Literal["auto", "pasta", "slirp4netns", "proxy", "none"] = setting(
         "auto", "what gives sessions of mode PUBLIC the internet: `auto` takes slirp4netns where it can run, else the proxy"
     )
     network_closed_ranges: tuple[str, ...] = setting(

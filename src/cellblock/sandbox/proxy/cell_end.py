@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import socket
 
 from cellblock.errors import HostNotReady
@@ -23,17 +22,15 @@ VARIABLES = {
 }
 _READY_SECONDS = 20
 
-_numbers = itertools.count(1)
-
 
 class CellProxy:
     """The proxy of one cell. Its owner closes it."""
 
-    def __init__(self, process: ProxyProcess, channel: socket.socket, reach: ReachMessage) -> None:
+    def __init__(self, process: ProxyProcess, channel: socket.socket, reach: ReachMessage, name: str) -> None:
         self._process = process
         self._channel = channel
         self._reach = reach
-        self._name = str(next(_numbers))
+        self._name = name
 
     async def wait_ready(self) -> None:
         """Until connections are accepted. Raises HostNotReady."""

@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import socket
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from cellblock.sandbox.proxy.handshake import HEAD_BYTES, NotUnderstood, Wanted, read_wanted
 from cellblock.sandbox.proxy.reach import Reach, Refused
 
 CONNECTIONS = 64  # of a session at a time; others wait in its listener's queue
+REFUSALS_TOLD = 100  # of one session: what it is refused must not fill the log
 _HANDSHAKE_SECONDS = 20.0
 _CONNECT_SECONDS = 15.0
 _PIECE_BYTES = 64 * 1024
@@ -20,11 +21,13 @@ _LOST = (OSError, EOFError, TimeoutError, asyncio.LimitOverrunError, NotUndersto
 
 
 class Door:
-    """Owns the listener. Close it."""
+    """Owns the listener and tells `on_refusal` what was wanted, and why not, a bounded number of times. Close it."""
 
-    def __init__(self, listener: socket.socket, reach: Reach) -> None:
+    def __init__(self, listener: socket.socket, reach: Reach, on_refusal: Callable[[str, str], None]) -> None:
         self._listener = listener
         self._reach = reach
+        self._on_refusal = on_refusal
+        self._refusals = 0
         self._places = asyncio.Semaphore(CONNECTIONS)
         self._tasks: set[asyncio.Task[None]] = set()
         self._told: set[str] = set()
@@ -72,6 +75,7 @@ class Door:
         try:
             there_reader, there_writer = await self._connect(wanted)
         except Refused as error:
+            self._tell(f"{wanted.host}:{wanted.port}", str(error))
             writer.write(wanted.refusal(str(error)))
             return
         except OSError as error:
@@ -83,6 +87,13 @@ class Door:
             await _both(_copy(reader, there_writer), _copy(there_reader, writer))
         finally:
             await _closed(there_writer)
+
+    def _tell(self, wanted: str, reason: str) -> None:
+        self._refusals += 1
+        if self._refusals < REFUSALS_TOLD:
+            self._on_refusal(wanted, reason)
+        elif self._refusals == REFUSALS_TOLD:
+            self._on_refusal("", "and more, which are not told")
 
     async def _connect(self, wanted: Wanted) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """To an address that was checked; nothing is resolved again. Raises Refused and OSError."""

@@ -7,6 +7,7 @@ import msgspec
 from cellblock.sandbox.proxy.reach import ReachMessage
 
 MESSAGE_BYTES = 64 * 1024
+_SHOWN = 300
 
 
 class Open(msgspec.Struct, frozen=True, kw_only=True, tag="open"):
@@ -22,14 +23,28 @@ class Close(msgspec.Struct, frozen=True, kw_only=True, tag="close"):
     cell: str
 
 
-class Closed(msgspec.Struct, frozen=True, kw_only=True):
+class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag="refusal"):
+    """What a cell asked for and did not get, for the log."""
+
+    cell: str
+    wanted: str
+    reason: str
+
+
+class Closed(msgspec.Struct, frozen=True, kw_only=True, tag="closed"):
     """Nothing of a cell is left in the process."""
 
     cell: str
 
 
 Order = Open | Close
+Report = Refusal | Closed
 
 encode = msgspec.json.Encoder().encode
 read_order = msgspec.json.Decoder(Order).decode
-read_closed = msgspec.json.Decoder(Closed).decode
+read_report = msgspec.json.Decoder(Report).decode
+
+
+def shown(text: str) -> str:
+    """What a session has chosen, for a log: short, and without characters that a terminal obeys."""
+    return ascii(text[:_SHOWN])[1:-1]

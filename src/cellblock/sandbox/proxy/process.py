@@ -6,15 +6,17 @@ Usage: python -m cellblock.sandbox.proxy.process DESCRIPTOR OWNER   (as root it 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import resource
 import signal
 import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from cellblock.sandbox.proxy.door import Door
-from cellblock.sandbox.proxy.orders import MESSAGE_BYTES, Closed, Open, encode, read_order
+from cellblock.sandbox.proxy.orders import MESSAGE_BYTES, Closed, Open, Refusal, encode, read_order, shown
 from cellblock.sandbox.proxy.reach import Reach
 from cellblock_cell import linux
 
@@ -48,11 +50,17 @@ class Proxy:
             return
         order = read_order(data)
         if isinstance(order, Open):
-            self._doors[order.cell] = Door(socket.socket(fileno=descriptors[0]), Reach.from_message(order.reach))
+            told = partial(self._refused, order.cell)
+            self._doors[order.cell] = Door(socket.socket(fileno=descriptors[0]), Reach.from_message(order.reach), told)
         else:
             closing = asyncio.create_task(self._close(order.cell))
             self._closings.add(closing)
             closing.add_done_callback(self._closings.discard)
+
+    def _refused(self, cell: str, wanted: str, reason: str) -> None:
+        """Never waits: a server that is busy has enough to read."""
+        with contextlib.suppress(BlockingIOError, BrokenPipeError):
+            self._control.send(encode(Refusal(cell=cell, wanted=shown(wanted), reason=shown(reason))))
 
     async def _close(self, cell: str) -> None:
         if door := self._doors.pop(cell, None):

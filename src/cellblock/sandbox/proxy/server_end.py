@@ -8,10 +8,11 @@ import errno
 import socket
 import sys
 
+import msgspec
 import structlog
 
 from cellblock.errors import HostNotReady
-from cellblock.sandbox.proxy.orders import MESSAGE_BYTES, Close, Open, Order, encode, read_closed
+from cellblock.sandbox.proxy.orders import MESSAGE_BYTES, Close, Closed, Open, Order, Report, encode, read_report
 from cellblock.settings import host_environment
 
 _CLOSE_SECONDS = 5.0
@@ -143,7 +144,14 @@ class ProxyProcess:
         if not data:
             self._let_go()
             self._restarting = asyncio.create_task(self._restart(), name="restart the proxy")
-        elif closed := self._closing.get(read_closed(data).cell):
+            return
+        with contextlib.suppress(msgspec.DecodeError):  # it reads what cells send, and is believed as little
+            self._take(read_report(data))
+
+    def _take(self, report: Report) -> None:
+        if not isinstance(report, Closed):
+            _log.warning("connection refused", cell=report.cell, wanted=report.wanted, reason=report.reason)
+        elif closed := self._closing.get(report.cell):
             closed.set()
 
     async def _restart(self) -> None:
