@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
 from cellblock import runtime, settings
+
+# In the background of a script it is ignored, and the programs that tests start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 NEEDS_ROOT = "needs the rights of root"
 

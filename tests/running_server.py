@@ -70,8 +70,16 @@ def descendants(pid: int) -> set[int]:
 def template_of(server: RunningServer) -> int:
     """The server's child from which cells are cloned."""
     own = server.process.pid
-    (template,) = (pid for pid in descendants(own) if _parent(Path(f"/proc/{pid}")) == own)
+    (template,) = (pid for pid in descendants(own) if _parent(Path(f"/proc/{pid}")) == own and is_template(pid))
     return template
+
+
+def is_template(pid: int) -> bool:
+    """Whether a process, or the one that it was cloned from, runs the template's code."""
+    try:
+        return b"import template" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def _parent(process: Path) -> int | None:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from cells import is_alive
+from running_server import is_template
 
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -29,8 +30,8 @@ def adopt_orphans() -> frozenset[int]:
 
 
 def template_of(server: int) -> int | None:
-    """The process that a server's cells are cloned from, while it runs."""
-    return next(iter(children(server)), None)
+    """The process that a server's cells are cloned from, while it runs; the server may have others, for the network."""
+    return next((child for child in children(server) if is_template(child)), None)
 
 
 def agents_of(server: int) -> list[int]:

@@ -130,55 +130,75 @@ def test_session_that_is_over_ends_the_prompt_with_the_reason(server: RunningSer
     assert "cellblock repl" in done.stderr
 
 
+class Screen:
+    """The user's side of a terminal."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._unread = b""
+
+    def type(self, keys: bytes) -> None:
+        """Press them."""
+        os.write(self._descriptor, keys)
+
+    def until(self, expected: bytes) -> bytes:
+        """What is shown up to this; what follows is for the next reader."""
+        limit = time.monotonic() + SECONDS
+        while expected not in self._unread:
+            piece = self._more(limit)
+            assert piece, self._unread
+            self._unread += piece
+        shown, _, self._unread = self._unread.partition(expected)
+        return shown + expected
+
+    def until_end(self) -> None:
+        """All of it."""
+        limit = time.monotonic() + SECONDS
+        while self._more(limit):
+            pass
+
+    def _more(self, limit: float) -> bytes:
+        ready, _, _ = select.select([self._descriptor], [], [], max(0.0, limit - time.monotonic()))
+        assert ready, self._unread
+        try:
+            return os.read(self._descriptor, 65536)
+        except OSError:  # the other side has closed it (pty(7))
+            return b""
+
+
 @contextmanager
-def terminal(server: RunningServer, directory: Path, **variables: str) -> Iterator[int]:
+def terminal(server: RunningServer, directory: Path, **variables: str) -> Iterator[Screen]:
     """The prompt on a terminal of its own."""
     ours, theirs = pty.openpty()
     command = [CELLBLOCK, "repl", "--data-dir", server.data_dir, "--cache-dir", directory / "cache"]
     shown = environment() | {"TERM": "xterm-256color", "PROMPT_TOOLKIT_NO_CPR": "1"} | variables
     with subprocess.Popen(command, cwd=directory, env=shown, pass_fds=(theirs,), preexec_fn=lambda: os.login_tty(theirs)) as process:
         os.close(theirs)
+        screen = Screen(ours)
         try:
-            yield ours
-            reading(ours, b"py>")  # before it a Ctrl-D would be the terminal's own
-            os.write(ours, b"\x04")
-            reading(ours, None)
+            yield screen
+            screen.until(b"py>")  # before it a Ctrl-D would be the terminal's own
+            screen.type(b"\x04")
+            screen.until_end()
             assert process.wait(30) == 0
         finally:
             process.kill()
             os.close(ours)
 
 
-def reading(screen: int, expected: bytes | None) -> bytes:
-    """What the screen gets, until this is there or until the end."""
-    found, limit = b"", time.monotonic() + SECONDS
-    while expected is None or expected not in found:
-        ready, _, _ = select.select([screen], [], [], max(0.0, limit - time.monotonic()))
-        assert ready, found
-        try:
-            piece = os.read(screen, 65536)
-        except OSError:
-            piece = b""
-        if not piece:
-            assert expected is None, found
-            break
-        found += piece
-    return found
-
-
 def test_terminal_has_history_several_lines_interrupts_and_images(server: RunningServer, tmp_path: Path) -> None:
     with terminal(server, tmp_path, TERM_PROGRAM="WezTerm") as screen:
-        reading(screen, b"py>")
-        os.write(screen, b"for x in (6, 7):\r    print(x * 111)\r\r")
-        assert b"666" in reading(screen, b"777")
-        os.write(screen, b"import time; print('started'); time.sleep(100)\r")
-        reading(screen, b"started\r\n")
-        os.write(screen, b"\x03")
-        reading(screen, b"variables are kept")
-        os.write(screen, PLOT.encode() + b"\r")
-        assert b"\x1b]1337;File=inline=1;" in reading(screen, b"saved figure-1.png")
-        os.write(screen, b"print('\\x1b]0;stolen\\x07')\r")
-        assert b"\x1b]0;stolen" not in reading(screen, b"\\x1b]0;stolen\\x07\r\n")
+        screen.until(b"py>")
+        screen.type(b"for x in (6, 7):\r    print(x * 111)\r\r")
+        assert b"666" in screen.until(b"777")
+        screen.type(b"import time; print('started'); time.sleep(100)\r")
+        screen.until(b"started\r\n")
+        screen.type(b"\x03")
+        screen.until(b"variables are kept")
+        screen.type(PLOT.encode() + b"\r")
+        assert b"\x1b]1337;File=inline=1;" in screen.until(b"saved figure-1.png")
+        screen.type(b"print('\\x1b]0;stolen\\x07')\r")
+        assert b"\x1b]0;stolen" not in screen.until(b"\\x1b]0;stolen\\x07\r\n")
     history = tmp_path / "cache" / "repl-history"
     assert "time.sleep(100)" in history.read_text()
     assert history.stat().st_mode & 0o777 == 0o600
