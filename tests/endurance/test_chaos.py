@@ -24,7 +24,8 @@ POOL = 2
 EXPLAINED = (
     "is not active",  # a call in a session whose agent was killed
     "The kernel was killed by SIGKILL",
-    "this machine cannot run sessions",  # a cell killed while it was made: InternalServerException, which clients try again
+    "was killed while it started",  # InternalServerException, which clients try again
+    "this machine cannot run sessions",  # a template killed while it was made: InternalServerException, which clients try again
 )
 
 

@@ -134,9 +134,12 @@ class Template:
         try:
             async with asyncio.timeout(_START_SECONDS):
                 await self._prepare()
-        except (TimeoutError, OSError) as error:
+        except TimeoutError as error:
             await self.close()
-            raise HostNotReady(f"the template did not start within {_START_SECONDS} s: {error}") from error
+            raise HostNotReady(f"the template did not start within {_START_SECONDS} s") from error
+        except OSError as error:
+            await self.close()
+            raise CellDied(f"the template ended while it started: {error}") from error
         except HostNotReady:
             await self.close()
             raise
