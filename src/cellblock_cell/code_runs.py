@@ -136,6 +136,9 @@ class CodeRuns:
             self._kernel.feeds_nothing(self._bench.link)
             self._kernel.disown(self._bench.abandoned)
             self._kernel = None
+        if self._on_ready is not None:
+            self._bench.loop.stop()  # it was killed before the cell was ready: the cell ends, instead of being waited for
+            return
         run, self._current = self._current, None
         if run is None:
             self._note = f"The kernel {end.text} between two calls, so this call had a fresh one: variables of earlier calls are lost."
