@@ -46,6 +46,11 @@ def prepare_data_directory(data_dir: Path) -> None:
         raise DataDirectoryError(f"{data_dir} cannot be used: {error.strerror}") from error
 
 
+def secrets_key_path(data_dir: Path) -> Path:
+    """Where the key that opens the database's secrets lies when no setting says another place."""
+    return data_dir / SECRETS_KEY_NAME
+
+
 def prepare_private_file(path: Path) -> None:
     """Make the file with mode 0600 when it is missing; SQLite gives its companions the same mode."""
     try:

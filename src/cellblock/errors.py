@@ -103,6 +103,13 @@ class AccountNotFound(ResourceNotFound):
         super().__init__(f"there is no account {account}; make it with: cellblock accounts create {account} --name NAME")
 
 
+class NodeNotFound(ResourceNotFound):
+    """No node that is up has this name or id."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no node {name} that is up; `cellblock nodes list` names those that are")
+
+
 class AccessKeyNotFound(ResourceNotFound):
     """No access key has this id or name, or it is revoked already."""
 
@@ -245,6 +252,12 @@ class HostIsFull(HostNotReady):
         "this machine has no room for another session: memory, processes, open files or processor time are used up;"
         " try again when other sessions have ended"
     )
+
+
+class NodeClosed(HostIsFull):
+    """The node that was to run a session drains or has ended; nothing was kept."""
+
+    public_message = "the machine that was to run this session takes no new ones; try again"
 
 
 class CellDied(HostNotReady):

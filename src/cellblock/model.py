@@ -1,4 +1,4 @@
-"""The things the service keeps: interpreters, sessions, access keys; and how they are named."""
+"""The things the service keeps: interpreters, sessions, access keys, nodes; and how they are named."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ InterpreterKind = Literal["SYSTEM", "CUSTOM"]
 InterpreterStatus = Literal["CREATING", "CREATE_FAILED", "READY", "DELETING", "DELETE_FAILED", "DELETED"]
 NetworkMode = Literal["PUBLIC", "SANDBOX", "VPC"]
 SessionState = Literal["READY", "TERMINATED"]
+NodeState = Literal["READY", "DRAINING", "ENDED"]
 ClaimedOperation = Literal["CreateCodeInterpreter", "DeleteCodeInterpreter", "StartCodeInterpreterSession", "StopCodeInterpreterSession"]
 
 BUILT_IN_INTERPRETER_ID = "aws.codeinterpreter.v1"
@@ -83,6 +84,7 @@ class Session:
     filesystems: tuple[JsonObject, ...] = ()
     ended_at: datetime | None = None
     end_reason: str | None = None
+    node: str | None = None  # the node of a cluster that runs it
 
     @property
     def key(self) -> SessionKey:
@@ -131,6 +133,35 @@ class AccessKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NodeFigures:
+    """What a node of a cluster says of itself with each beat."""
+
+    sessions: int = 0
+    sessions_capacity: int = 0
+    pool_ready: int = 0
+    pool_size: int = 0
+    memory_free_bytes: int = 0
+    memory_total_bytes: int = 0
+    cpus: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterNode:
+    """One life of a node's process, under an id of its own; its machine's name stays over many. `beat` counts while it lives."""
+
+    id: str
+    name: str
+    url: str
+    started_at: datetime
+    seen_at: datetime
+    state: NodeState = "READY"
+    beat: int = 0
+    figures: NodeFigures = NodeFigures()
+    ended_at: datetime | None = None
+    end_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """A client token with the digest of the request it came with: the same request again is not done twice."""
 
@@ -138,6 +169,26 @@ class Claim:
     operation: ClaimedOperation
     token: str
     digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenWant:
+    """Requests that a server wants to let through of an account's rate; `debt` are tokens to come that may be taken already."""
+
+    account: str
+    operation: str
+    rate: float
+    burst: float
+    count: int = 1
+    debt: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """How many may pass, and when none may, how long until one."""
+
+    count: int
+    wait_seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

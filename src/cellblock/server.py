@@ -85,7 +85,7 @@ class _Running:
 
 async def _start(settings: Settings, node: Node, parts: AsyncExitStack, clock: Clock) -> _Running:
     """Start the parts, each with its end on the stack."""
-    store = await open_store(settings, is_server=True)
+    store = await open_store(settings, role="server" if settings.cluster == "none" else "member")
     parts.push_async_callback(store.close)
     await ensure_first_key(store, settings.data_dir, account=settings.account)
     ended = await store.end_sessions_of_dead_server(SERVER_DIED)

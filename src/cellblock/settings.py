@@ -14,6 +14,7 @@ from typing import Any, get_type_hints
 from cellblock import setting_pages
 from cellblock.setting_groups.agents import Agents
 from cellblock.setting_groups.calls import Calls
+from cellblock.setting_groups.cluster import Cluster
 from cellblock.setting_groups.entry import KIB, MIB, Group, SettingsError, rule_of, variable
 from cellblock.setting_groups.keys import Keys
 from cellblock.setting_groups.limits import Limits
@@ -40,7 +41,7 @@ __all__ = [
     "read",
 ]
 
-GROUPS: tuple[type[Group], ...] = (Places, Serving, Keys, Calls, Limits, Network, Roles, Agents, Telemetry)
+GROUPS: tuple[type[Group], ...] = (Places, Serving, Keys, Calls, Limits, Network, Roles, Agents, Telemetry, Cluster)
 TABLE: dict[str, Field[Any]] = {item.name: item for group in GROUPS for item in fields(group)}
 ROOT_FILE = Path("/etc/cellblock/cellblock.toml")
 USER_FILE = ".config/cellblock/cellblock.toml"  # below HOME
@@ -49,7 +50,7 @@ NO_FLAGS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(Places, Serving, Keys, Calls, Limits, Network, Roles, Agents, Telemetry):
+class Settings(Places, Serving, Keys, Calls, Limits, Network, Roles, Agents, Telemetry, Cluster):
     """The table: a field of a group is a setting, its variable is CELLBLOCK_ and the name in capitals. MB are 1024 * 1024 bytes."""
 
     def __post_init__(self) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from cellblock.settings import Settings
-from cellblock.store.postgres import PostgresStore
-from cellblock.store.protocol import Store
+from cellblock.store.postgres import PostgresStore, Role
+from cellblock.store.protocol import ClusterStore
 from cellblock.store.sqlite import SqliteStore
 
 
-async def open_store(settings: Settings, *, is_server: bool = False) -> Store:
-    """The store; who opens it closes it. A server has its database for itself. Raises DataDirectoryError."""
+async def open_store(settings: Settings, *, role: Role = "command") -> ClusterStore:
+    """The store; who opens it closes it. A server has its database for itself, a member shares it. Raises DataDirectoryError."""
+    secrets_key = Path(settings.secrets_key_file) if settings.secrets_key_file else None
     if settings.store:
-        return await PostgresStore.open(settings.store, settings.data_dir, is_server=is_server)
-    return await SqliteStore.open(settings.data_dir)
+        return await PostgresStore.open(settings.store, settings.data_dir, role=role, secrets_key=secrets_key)
+    return await SqliteStore.open(settings.data_dir, secrets_key=secrets_key)

@@ -26,7 +26,7 @@ def own_server() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 async def store(own_server: PostgresServer, data_dir: Path) -> AsyncIterator[PostgresStore]:
-    opened = await PostgresStore.open(own_server.emptied(), data_dir, is_server=True)
+    opened = await PostgresStore.open(own_server.emptied(), data_dir, role="server")
     yield opened
     await opened.close()
 
@@ -70,7 +70,7 @@ async def test_change_of_a_key_by_another_process_is_heard(own_server: PostgresS
 
 async def test_second_server_is_refused_and_commands_are_not(own_server: PostgresServer, store: PostgresStore, data_dir: Path) -> None:
     with pytest.raises(DataDirectoryError, match="another server uses this database"):
-        await PostgresStore.open(own_server.url(), data_dir, is_server=True)
+        await PostgresStore.open(own_server.url(), data_dir, role="server")
     command = await PostgresStore.open(own_server.url(), data_dir)
     await command.close()
 

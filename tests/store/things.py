@@ -8,6 +8,7 @@ from cellblock.model import (
     BUILT_IN_INTERPRETER_ID,
     Claim,
     ClaimedOperation,
+    ClusterNode,
     Interpreter,
     Session,
     make_claim,
@@ -53,7 +54,12 @@ def interpreter(name: str = "analysis", *, account: str = ACCOUNT, created_at: d
 
 
 def session(
-    interpreter_id: str = BUILT_IN_INTERPRETER_ID, *, account: str = ACCOUNT, created_at: datetime = START, timeout_seconds: int = 900
+    interpreter_id: str = BUILT_IN_INTERPRETER_ID,
+    *,
+    account: str = ACCOUNT,
+    created_at: datetime = START,
+    timeout_seconds: int = 900,
+    node: str | None = None,
 ) -> Session:
     """A session that has just begun."""
     return Session(
@@ -64,7 +70,13 @@ def session(
         timeout_seconds=timeout_seconds,
         created_at=created_at,
         updated_at=created_at,
+        node=node,
     )
+
+
+def node(name: str = "oak", *, life: int = 1) -> ClusterNode:
+    """A node that has just started, for the first time or again."""
+    return ClusterNode(id=f"{name.upper()}{life}", name=name, url=f"http://{name}:8081", started_at=START, seen_at=START)
 
 
 def claim(operation: ClaimedOperation, *, token: str = "t" * 36, account: str = ACCOUNT, asked: str = "this") -> Claim:

@@ -38,3 +38,10 @@ class Keys(Group):
         default_help="`cellblock.db` in the data directory",
         is_secret=True,
     )
+    secrets_key_file: str = setting(
+        "",
+        "file with the key that opens the secrets in the database; the same on every machine that uses the database",
+        form=r"(/.*)?",
+        form_help="an absolute path or nothing",
+        default_help="`secrets.key` in the data directory",
+    )

@@ -7,16 +7,19 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import RowMapping
 
+from cellblock.data_directory import DataDirectoryError
 from cellblock.errors import AccessKeyNotFound, AccountExists, AccountNotFound, KeyNameInUse, UnknownKey
 from cellblock.model import AccessKey, Account
-from cellblock.store.schema import access_keys, accounts, key_changes, to_row, to_value
+from cellblock.store.schema import access_keys, accounts, key_changes, secrets_check, to_row, to_value
 from cellblock.store.sealing import PREFIX, Sealer
 
 KEYS_CHANNEL = "cellblock_keys"
+CHECK_OWNER = "secrets_check"
 
 _find = sa.select(access_keys).where(access_keys.c.id == sa.bindparam("key_id"))
 _of_name = sa.select(access_keys).where(access_keys.c.name == sa.bindparam("name"))
 _oldest = _of_name.order_by(access_keys.c.created_at, access_keys.c.id).limit(1)
+_a_sealed_one = sa.select(access_keys.c.id, access_keys.c.secret).where(access_keys.c.secret.startswith(PREFIX)).limit(1)
 _changed = sa.update(key_changes).values(version=key_changes.c.version + 1)
 
 
@@ -30,6 +33,7 @@ def get(connection: sa.Connection, key_id: str, sealer: Sealer) -> AccessKey:
 
 def keep_first(connection: sa.Connection, candidate: AccessKey, sealer: Sealer) -> AccessKey:
     """See Store.keep_first_access_key."""
+    check_sealer(connection, sealer)
     _seal_all(connection, sealer)
     row = connection.execute(_oldest, {"name": candidate.name}).mappings().one_or_none()
     if row is not None:
@@ -49,6 +53,7 @@ def create(connection: sa.Connection, key: AccessKey, sealer: Sealer) -> AccessK
     )
     if connection.execute(same_name).first() is not None:
         raise KeyNameInUse(key.name, key.account)
+    check_sealer(connection, sealer)
     connection.execute(sa.insert(access_keys), to_row(access_keys, key) | {"secret": sealer.seal(key.secret, key.id)})
     _tell_change(connection)
     return key
@@ -74,6 +79,7 @@ def revoke(connection: sa.Connection, key_id: str, sealer: Sealer, time: datetim
 
 def rotate(connection: sa.Connection, key_id: str, secret: str, sealer: Sealer, *, old_until: datetime | None) -> AccessKey:
     """See Store.rotate_access_key."""
+    check_sealer(connection, sealer)
     is_in_force = sa.and_(access_keys.c.id == key_id, access_keys.c.revoked_at.is_(None))
     rotation = sa.update(access_keys).where(is_in_force).values(
         secret=sealer.seal(secret, key_id),
@@ -99,6 +105,23 @@ def create_account(connection: sa.Connection, account: Account) -> Account:
 def list_accounts(connection: sa.Connection) -> tuple[Account, ...]:
     """See Store.list_accounts."""
     return tuple(to_value(Account, row) for row in connection.execute(sa.select(accounts).order_by(accounts.c.id)).mappings())
+
+
+def check_sealer(connection: sa.Connection, sealer: Sealer) -> None:
+    """All that use this database seal with one key, which the first to come has set. Raises DataDirectoryError."""
+    kept = connection.execute(sa.select(secrets_check.c.sealed)).scalar_one_or_none()
+    row = connection.execute(_a_sealed_one).one_or_none()
+    known = (CHECK_OWNER, kept) if kept is not None else (row.id, row.secret) if row is not None else None
+    if known is not None:
+        owner, secret = known
+        if not sealer.opens(secret, owner):
+            problem = "is not the file" if sealer.has_key() else "is missing: it is the file"
+            raise DataDirectoryError(
+                f"{sealer.key_file} {problem} that opens the secrets in the database; copy that one from the machine that has it, or from"
+                " a back-up, and name its place with CELLBLOCK_SECRETS_KEY_FILE when it is another"
+            )
+    if kept is None:
+        connection.execute(sa.insert(secrets_check), {"sealed": sealer.seal(CHECK_OWNER, CHECK_OWNER)})
 
 
 def _opened(row: RowMapping, sealer: Sealer) -> AccessKey:

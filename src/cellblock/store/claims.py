@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -9,6 +10,8 @@ import sqlalchemy as sa
 from cellblock.errors import IdempotencyMismatch
 from cellblock.model import Claim
 from cellblock.store.schema import claims
+
+MOST_VALUES = 500  # of one statement; SQLite has a limit
 
 _same_token = sa.and_(
     claims.c.account == sa.bindparam("claim_account"),
@@ -52,6 +55,14 @@ def remember(connection: sa.Connection, claim: Claim | None, resource_id: str, t
 def release(connection: sa.Connection, resource_id: str) -> None:
     """Free every token of a thing that is no more."""
     connection.execute(sa.delete(claims).where(claims.c.resource_id == resource_id))
+
+
+def release_starts(connection: sa.Connection, session_ids: Sequence[str]) -> None:
+    """Free the tokens that started these sessions: the same request makes another one then."""
+    for first in range(0, len(session_ids), MOST_VALUES):
+        some = session_ids[first : first + MOST_VALUES]
+        is_start = claims.c.operation == "StartCodeInterpreterSession"
+        connection.execute(sa.delete(claims).where(claims.c.resource_id.in_(some), is_start))
 
 
 def forget_claims(connection: sa.Connection, before: datetime, limit: int) -> int:

@@ -14,17 +14,22 @@ from cellblock.model import (
     AccessKey,
     Account,
     Claim,
+    ClusterNode,
+    Granted,
     Interpreter,
     InterpreterKind,
+    NodeFigures,
+    NodeState,
     Page,
     PageRequest,
     Session,
     SessionKey,
     SessionState,
+    TokenWant,
 )
-from cellblock.store import access_keys, interpreters, sessions, usage_rows
+from cellblock.store import access_keys, interpreters, node_rows, sessions, token_rows, usage_rows
 from cellblock.store.claims import forget_claims
-from cellblock.store.lanes import Lanes
+from cellblock.store.lanes import EVERYTHING, Lanes
 from cellblock.store.sealing import Sealer
 from cellblock.usage import CallUsage, SessionUsage, UsageQuery, UsageSum
 
@@ -52,6 +57,7 @@ class Means:
     clock: Callable[[], datetime]
     sealer: Sealer
     watch: KeyWatch
+    is_member: bool = False  # of a cluster: others of it have sessions of their own
 
 
 class DatabaseStore:
@@ -62,6 +68,7 @@ class DatabaseStore:
         self._clock = means.clock
         self._sealer = means.sealer
         self._watch = means.watch
+        self._is_member = means.is_member
 
     async def close(self) -> None:
         """Let go of the database."""
@@ -72,7 +79,8 @@ class DatabaseStore:
         """See Store."""
         time = self._clock()
         return await self._lanes.write_durably(
-            lambda connection: interpreters.create(connection, interpreter, max_kept=max_kept, claim=claim, time=time)
+            lambda connection: interpreters.create(connection, interpreter, max_kept=max_kept, claim=claim, time=time),
+            scope=interpreter.account,
         )
 
     async def get_interpreter(self, account: str, interpreter_id: str) -> Interpreter:
@@ -87,17 +95,19 @@ class DatabaseStore:
         """See Store."""
         time = self._clock()
         return await self._lanes.write_durably(
-            lambda connection: interpreters.delete(connection, account, interpreter_id, claim=claim, time=time)
+            lambda connection: interpreters.delete(connection, account, interpreter_id, claim=claim, time=time), scope=account
         )
 
     async def create_session(self, session: Session, *, max_live: int, claim: Claim | None = None) -> Session:
         """See Store."""
         time = self._clock()
-        return await self._lanes.write(lambda connection: sessions.create(connection, session, max_live=max_live, claim=claim, time=time))
+        return await self._lanes.write(
+            lambda connection: sessions.create(connection, session, max_live=max_live, claim=claim, time=time), scope=session.account
+        )
 
     async def discard_session(self, session_id: str) -> None:
         """See Store."""
-        await self._lanes.write(lambda connection: sessions.discard(connection, session_id))
+        await self._lanes.write(lambda connection: sessions.discard(connection, session_id), scope=None)
 
     async def get_session(self, key: SessionKey) -> Session:
         """See Store."""
@@ -112,17 +122,17 @@ class DatabaseStore:
     async def stop_session(self, key: SessionKey, reason: str, *, claim: Claim | None = None) -> Session:
         """See Store."""
         time = self._clock()
-        return await self._lanes.write(lambda connection: sessions.stop(connection, key, reason, claim=claim, time=time))
+        return await self._lanes.write(lambda connection: sessions.stop(connection, key, reason, claim=claim, time=time), scope=key.account)
 
     async def end_session(self, session_id: str, reason: str) -> bool:
         """See Store."""
         time = self._clock()
-        return await self._lanes.write(lambda connection: sessions.end(connection, session_id, reason, time))
+        return await self._lanes.write(lambda connection: sessions.end(connection, session_id, reason, time), scope=None)
 
     async def end_sessions_of_dead_server(self, reason: str) -> int:
         """See Store."""
         time = self._clock()
-        return await self._lanes.write_durably(lambda connection: sessions.end_all(connection, reason, time))
+        return await self._lanes.write_durably(lambda connection: self._end_of_dead_server(connection, reason, time))
 
     async def count_live_sessions(self, account: str) -> int:
         """See Store."""
@@ -138,11 +148,12 @@ class DatabaseStore:
         await self._in_chunks(lambda connection: forget_claims(connection, oldest_claim, PURGE_CHUNK))
         count = await self._in_chunks(lambda connection: sessions.purge(connection, sessions_ended_before, PURGE_CHUNK))
         await self._in_chunks(lambda connection: interpreters.purge(connection, oldest_claim, PURGE_CHUNK))
+        await self._in_chunks(lambda connection: node_rows.purge(connection, sessions_ended_before, PURGE_CHUNK))
         return count
 
     async def add_usage(self, calls: Sequence[CallUsage], sessions: Sequence[SessionUsage]) -> None:
         """See Store."""
-        await self._lanes.write(lambda connection: usage_rows.add(connection, calls, sessions))
+        await self._lanes.write(lambda connection: usage_rows.add(connection, calls, sessions), scope=None)
 
     async def sum_usage(self, query: UsageQuery) -> tuple[UsageSum, ...]:
         """See Store."""
@@ -194,6 +205,52 @@ class DatabaseStore:
         """See Store."""
         return await self._lanes.read(access_keys.list_accounts)
 
+    async def join_node(self, node: ClusterNode) -> int:
+        """See ClusterStore."""
+        time = self._clock()
+        return await self._lanes.write_durably(lambda connection: node_rows.join(connection, node, time))
+
+    async def beat_node(self, node_id: str, figures: NodeFigures) -> NodeState | None:
+        """See ClusterStore."""
+        time = self._clock()
+        return await self._lanes.beat(lambda connection: node_rows.beat(connection, node_id, figures, time))
+
+    async def end_node(self, node_id: str, reason: str) -> int | None:
+        """See ClusterStore."""
+        time = self._clock()
+        return await self._lanes.write_durably(lambda connection: node_rows.end(connection, node_id, reason, time))
+
+    async def leave_node(self, node_id: str, reason: str) -> int | None:
+        """See ClusterStore."""
+        return await self.end_node(node_id, reason)
+
+    async def list_nodes(self, *, with_ended: bool = False) -> tuple[ClusterNode, ...]:
+        """See ClusterStore."""
+        return await self._lanes.beat(lambda connection: node_rows.list_all(connection, with_ended=with_ended))
+
+    async def drain_node(self, name: str, *, undo: bool = False) -> ClusterNode:
+        """See ClusterStore."""
+        return await self._lanes.write_durably(lambda connection: node_rows.drain(connection, name, undo=undo))
+
+    async def session_node(self, session_id: str) -> str | None:
+        """See ClusterStore."""
+        return await self._lanes.read(lambda connection: sessions.node_of(connection, session_id))
+
+    async def count_node_sessions(self, node_id: str) -> int:
+        """See ClusterStore."""
+        return await self._lanes.read(lambda connection: sessions.count_of_node(connection, node_id))
+
+    async def take_tokens(self, want: TokenWant) -> Granted:
+        """See ClusterStore."""
+        time = self._clock().timestamp()
+        return await self._lanes.beat(lambda connection: token_rows.take(connection, want, time))
+
+    def _end_of_dead_server(self, connection: sa.Connection, reason: str, time: datetime) -> int:
+        if self._is_member:
+            return sessions.end_without_node(connection, reason, time)
+        node_rows.end_all(connection, reason, time)
+        return sessions.end_all(connection, reason, time)
+
     async def _change_keys(self, change: Callable[[sa.Connection], AccessKey]) -> AccessKey:
         key = await self._lanes.write_durably(change)
         self._watch.changed()
@@ -202,7 +259,7 @@ class DatabaseStore:
     async def _in_chunks(self, remove: Callable[[sa.Connection], int]) -> int:
         total = 0
         while True:
-            removed = await self._lanes.write(remove)
+            removed = await self._lanes.write(remove, scope=EVERYTHING)
             total += removed
             if removed < PURGE_CHUNK:
                 return total

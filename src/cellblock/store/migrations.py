@@ -148,6 +148,44 @@ STEPS: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE INDEX usage_sessions_day ON usage_sessions (day)",
     ),
+    (
+        """
+        CREATE TABLE nodes (
+            id TEXT PRIMARY KEY,
+            name TEXT NOT NULL,
+            url TEXT NOT NULL,
+            state TEXT NOT NULL CHECK (state IN ('READY', 'DRAINING', 'ENDED')),
+            beat BIGINT NOT NULL,
+            sessions INTEGER NOT NULL,
+            sessions_capacity INTEGER NOT NULL,
+            pool_ready INTEGER NOT NULL,
+            pool_size INTEGER NOT NULL,
+            memory_free_bytes BIGINT NOT NULL,
+            memory_total_bytes BIGINT NOT NULL,
+            cpus DOUBLE PRECISION NOT NULL,
+            started_at BIGINT NOT NULL,
+            seen_at BIGINT NOT NULL,
+            ended_at BIGINT,
+            end_reason TEXT,
+            CHECK ((state = 'ENDED') = (ended_at IS NOT NULL)),
+            CHECK ((state = 'ENDED') = (end_reason IS NOT NULL))
+        )
+        """,
+        "CREATE UNIQUE INDEX nodes_up ON nodes (name) WHERE state <> 'ENDED'",
+        "ALTER TABLE sessions ADD COLUMN node TEXT",
+        "CREATE INDEX sessions_of_node ON sessions (node) WHERE state = 'READY'",
+        """
+        CREATE TABLE buckets (
+            account TEXT NOT NULL,
+            operation TEXT NOT NULL,
+            tokens DOUBLE PRECISION NOT NULL,
+            granted INTEGER NOT NULL,
+            filled_at DOUBLE PRECISION NOT NULL,
+            PRIMARY KEY (account, operation)
+        )
+        """,
+        "CREATE TABLE secrets_check (sealed TEXT NOT NULL)",
+    ),
 )
 
 

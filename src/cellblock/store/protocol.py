@@ -6,7 +6,23 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from cellblock.model import AccessKey, Account, Claim, Interpreter, InterpreterKind, Page, PageRequest, Session, SessionKey, SessionState
+from cellblock.model import (
+    AccessKey,
+    Account,
+    Claim,
+    ClusterNode,
+    Granted,
+    Interpreter,
+    InterpreterKind,
+    NodeFigures,
+    NodeState,
+    Page,
+    PageRequest,
+    Session,
+    SessionKey,
+    SessionState,
+    TokenWant,
+)
 from cellblock.usage import CallUsage, SessionUsage, UsageQuery, UsageSum
 
 
@@ -39,7 +55,7 @@ class Store(Protocol):
     async def create_session(self, session: Session, *, max_live: int, claim: Claim | None = None) -> Session:
         """Keep a READY session. A session with another id comes back when the claim was used.
 
-        Raises QuotaExceeded, InterpreterNotFound and IdempotencyMismatch.
+        Raises QuotaExceeded, InterpreterNotFound, IdempotencyMismatch, and NodeClosed when its node takes no new ones.
         """
         ...
 
@@ -66,7 +82,10 @@ class Store(Protocol):
         ...
 
     async def end_sessions_of_dead_server(self, reason: str) -> int:
-        """READY to TERMINATED for every session; for a server that has just started and has none yet. How many."""
+        """READY to TERMINATED for every session; for a server that has just started and has none yet. How many.
+
+        A member of a cluster ends those alone that no node has, of a single server that had the database before.
+        """
         ...
 
     async def count_live_sessions(self, account: str) -> int:
@@ -78,7 +97,7 @@ class Store(Protocol):
         ...
 
     async def purge(self, *, sessions_ended_before: datetime) -> int:
-        """Forget sessions that ended before then, and client tokens older than a day. How many sessions."""
+        """Forget sessions and nodes that ended before then, and client tokens older than a day. How many sessions."""
         ...
 
     async def add_usage(self, calls: Sequence[CallUsage], sessions: Sequence[SessionUsage]) -> None:
@@ -131,4 +150,44 @@ class Store(Protocol):
 
     async def list_accounts(self) -> tuple[Account, ...]:
         """Every account, by id."""
+        ...
+
+
+class ClusterStore(Store, Protocol):
+    """What the members of a cluster ask of the store that they share."""
+
+    async def join_node(self, node: ClusterNode) -> int:
+        """Add a node, READY, after ending one of the same name and its sessions. How many sessions that ended."""
+        ...
+
+    async def beat_node(self, node_id: str, figures: NodeFigures) -> NodeState | None:
+        """Count a beat, with the figures of now; waits behind nothing else. Its state; None when it is not known. ENDED stays as it is."""
+        ...
+
+    async def end_node(self, node_id: str, reason: str) -> int | None:
+        """End a node and its sessions and free the tokens that started them. How many sessions; None when it had ended before."""
+        ...
+
+    async def leave_node(self, node_id: str, reason: str) -> int | None:
+        """The same, by the node itself."""
+        ...
+
+    async def list_nodes(self, *, with_ended: bool = False) -> tuple[ClusterNode, ...]:
+        """The nodes by name; those that have ended only when they are asked for."""
+        ...
+
+    async def drain_node(self, name: str, *, undo: bool = False) -> ClusterNode:
+        """From now on it gets no new session, or gets some again; by its name or id. Raises NodeNotFound."""
+        ...
+
+    async def session_node(self, session_id: str) -> str | None:
+        """The id of the node that runs a session, or ran it."""
+        ...
+
+    async def count_node_sessions(self, node_id: str) -> int:
+        """How many READY sessions a node has."""
+        ...
+
+    async def take_tokens(self, want: TokenWant) -> Granted:
+        """Let some requests through of a rate that all servers share, by the database's clock."""
         ...

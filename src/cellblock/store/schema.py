@@ -118,6 +118,38 @@ sessions = sa.Table(
     sa.Column("updated_at", Instant, nullable=False),
     sa.Column("ended_at", Instant),
     sa.Column("end_reason", sa.Text),
+    sa.Column("node", sa.Text),
+)
+
+nodes = sa.Table(
+    "nodes",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("beat", sa.BigInteger, nullable=False),
+    sa.Column("sessions", sa.Integer, nullable=False),
+    sa.Column("sessions_capacity", sa.Integer, nullable=False),
+    sa.Column("pool_ready", sa.Integer, nullable=False),
+    sa.Column("pool_size", sa.Integer, nullable=False),
+    sa.Column("memory_free_bytes", sa.BigInteger, nullable=False),
+    sa.Column("memory_total_bytes", sa.BigInteger, nullable=False),
+    sa.Column("cpus", sa.Double, nullable=False),
+    sa.Column("started_at", Instant, nullable=False),
+    sa.Column("seen_at", Instant, nullable=False),
+    sa.Column("ended_at", Instant),
+    sa.Column("end_reason", sa.Text),
+)
+
+buckets = sa.Table(
+    "buckets",
+    metadata,
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("operation", sa.Text, primary_key=True),
+    sa.Column("tokens", sa.Double, nullable=False),
+    sa.Column("granted", sa.Integer, nullable=False),
+    sa.Column("filled_at", sa.Double, nullable=False),
 )
 
 claims = sa.Table(
@@ -188,6 +220,8 @@ usage_sessions = sa.Table(
     sa.Column("calls", sa.BigInteger, nullable=False),
     sa.Column("is_over", sa.Integer, nullable=False),
 )
+
+secrets_check = sa.Table("secrets_check", metadata, sa.Column("sealed", sa.Text, nullable=False))
 
 key_changes = sa.Table("key_changes", metadata, sa.Column("version", sa.BigInteger, nullable=False))
 

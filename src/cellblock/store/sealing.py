@@ -27,10 +27,29 @@ class Sealer:
     def __init__(self, key_file: Path) -> None:
         self._key_file = key_file
 
+    @property
+    def key_file(self) -> Path:
+        """Where the key lies."""
+        return self._key_file
+
+    def has_key(self) -> bool:
+        """Whether the file is there; `seal` makes it when it is not."""
+        return self._key_file.exists()
+
     def seal(self, secret: str, owner: str) -> str:
         """The secret as it is kept."""
         nonce = os.urandom(NONCE_BYTES)
         return PREFIX + base64.b64encode(nonce + self._cipher.encrypt(nonce, secret.encode(), owner.encode())).decode()
+
+    def opens(self, kept: str, owner: str) -> bool:
+        """Whether it opens that secret; a missing key opens none, and is not made."""
+        if not self.has_key():
+            return False
+        try:
+            self.open(kept, owner)
+        except DataDirectoryError:
+            return False
+        return True
 
     def open(self, kept: str, owner: str) -> str:
         """The secret; one that was kept before secrets were sealed is itself. Raises DataDirectoryError."""

@@ -7,13 +7,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from cellblock.errors import InterpreterNotFound, QuotaExceeded, SessionAlreadyTerminated, SessionNotFound
+from cellblock.errors import InterpreterNotFound, NodeClosed, QuotaExceeded, SessionAlreadyTerminated, SessionNotFound
 from cellblock.model import Claim, Page, PageRequest, Session, SessionKey, SessionState
 from cellblock.store.claims import recall, release, remember
 from cellblock.store.interpreters import get as get_interpreter
 from cellblock.store.interpreters import is_visible
 from cellblock.store.pages import fetch_page
-from cellblock.store.schema import interpreters, sessions, to_row, to_value
+from cellblock.store.schema import interpreters, nodes, sessions, to_row, to_value
 
 # Built once: the start and the stop of a session are the store's busy paths.
 _is_live = sessions.c.state == sa.literal_column("'READY'")  # literal, so that the partial index is used
@@ -21,6 +21,7 @@ _live_of_account = sa.select(sa.func.count()).select_from(sessions).where(sessio
 _may_start = sa.select(
     sa.exists().where(interpreters.c.id == sa.bindparam("interpreter_id"), is_visible).label("has_interpreter"),
     _live_of_account.scalar_subquery().label("live_sessions"),
+    sa.exists().where(nodes.c.id == sa.bindparam("node"), nodes.c.state == "READY").label("has_node"),
 )
 _insert = sa.insert(sessions)
 _named = sa.and_(
@@ -37,23 +38,39 @@ _ending: dict[str, sa.ColumnElement[Any]] = {
 }
 _end_all = sa.update(sessions).where(_is_live).values(_ending)
 _end_one = _end_all.where(sessions.c.id == sa.bindparam("key_session"))
+_node_of = sa.select(sessions.c.node).where(sessions.c.id == sa.bindparam("key_session"))
 _stop = _end_all.where(_named).returning(sessions)
 
 
 def create(connection: sa.Connection, session: Session, *, max_live: int, claim: Claim | None, time: datetime) -> Session:
     """See Store.create_session."""
-    made_before = recall(connection, claim)
+    made_before = _made_before(connection, session, claim)
     if made_before is not None:
-        return get(connection, SessionKey(account=session.account, interpreter_id=session.interpreter_id, session_id=made_before))
-    asked = connection.execute(_may_start, {"interpreter_id": session.interpreter_id, "account": session.account}).one()
+        return made_before
+    wanted = {"interpreter_id": session.interpreter_id, "account": session.account, "node": session.node}
+    asked = connection.execute(_may_start, wanted).one()
     if not asked.has_interpreter:
         raise InterpreterNotFound(session.interpreter_id)
     if asked.live_sessions >= max_live:
         found = f"account {session.account} has {asked.live_sessions} live sessions; stop one, wait until one ends"
         raise QuotaExceeded.of("Concurrent sessions per account", max_live, found=found, setting="CELLBLOCK_MAX_SESSIONS")
+    if session.node is not None and not asked.has_node:
+        raise NodeClosed(f"node {session.node} drains or has ended and takes no new session")
     connection.execute(_insert, to_row(sessions, session))
     remember(connection, claim, session.id, time)
     return session
+
+
+def _made_before(connection: sa.Connection, session: Session, claim: Claim | None) -> Session | None:
+    """What the token made; None too when another server has discarded it since the token was looked up."""
+    session_id = recall(connection, claim)
+    if session_id is None:
+        return None
+    try:
+        return get(connection, SessionKey(account=session.account, interpreter_id=session.interpreter_id, session_id=session_id))
+    except SessionNotFound:
+        release(connection, session_id)
+        return None
 
 
 def discard(connection: sa.Connection, session_id: str) -> None:
@@ -99,8 +116,30 @@ def end(connection: sa.Connection, session_id: str, reason: str, time: datetime)
 
 
 def end_all(connection: sa.Connection, reason: str, time: datetime) -> int:
-    """See Store.end_sessions_of_dead_server."""
+    """Those of every node and of none."""
     return connection.execute(_end_all, {"reason": reason, "time": time}).rowcount
+
+
+def end_without_node(connection: sa.Connection, reason: str, time: datetime) -> int:
+    """Those of a single server."""
+    return connection.execute(_end_all.where(sessions.c.node.is_(None)), {"reason": reason, "time": time}).rowcount
+
+
+def end_of_node(connection: sa.Connection, node_id: str, reason: str, time: datetime) -> list[str]:
+    """Those of a node of a cluster; their ids."""
+    ending = _end_all.where(sessions.c.node == node_id).returning(sessions.c.id)
+    return list(connection.execute(ending, {"reason": reason, "time": time}).scalars())
+
+
+def node_of(connection: sa.Connection, session_id: str) -> str | None:
+    """See ClusterStore.session_node."""
+    return connection.execute(_node_of, {"key_session": session_id}).scalar_one_or_none()
+
+
+def count_of_node(connection: sa.Connection, node_id: str) -> int:
+    """See ClusterStore.count_node_sessions."""
+    count = sa.select(sa.func.count()).select_from(sessions).where(sessions.c.node == node_id, _is_live)
+    return int(connection.execute(count).scalar_one())
 
 
 def count_live(connection: sa.Connection, account: str) -> int:

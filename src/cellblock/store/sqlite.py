@@ -9,7 +9,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from cellblock.data_directory import DATABASE_NAME, SECRETS_KEY_NAME, DataDirectoryError, prepare_data_directory, prepare_private_file
+from cellblock.data_directory import DATABASE_NAME, DataDirectoryError, prepare_data_directory, prepare_private_file, secrets_key_path
 from cellblock.model import now
 from cellblock.store.database import DatabaseStore, Means
 from cellblock.store.lanes import Lanes, sqlite_engine
@@ -21,7 +21,7 @@ class SqliteStore(DatabaseStore):
     """One server's; `cellblock keys` and the like open it beside the server."""
 
     @classmethod
-    async def open(cls, data_dir: Path, *, clock: Callable[[], datetime] = now) -> SqliteStore:
+    async def open(cls, data_dir: Path, *, secrets_key: Path | None = None, clock: Callable[[], datetime] = now) -> SqliteStore:
         """Make the directory and the file when they are missing and bring the schema up to date. Raises DataDirectoryError."""
         prepare_data_directory(data_dir)
         path = data_dir / DATABASE_NAME
@@ -33,7 +33,7 @@ class SqliteStore(DatabaseStore):
         except (SchemaTooNew, sa.exc.DBAPIError, sqlite3.Error) as error:
             await lanes.close()
             raise DataDirectoryError(f"{path} cannot be used: {error}") from error
-        return cls(lanes, Means(clock=clock, sealer=Sealer(data_dir / SECRETS_KEY_NAME), watch=watch))
+        return cls(lanes, Means(clock=clock, sealer=Sealer(secrets_key or secrets_key_path(data_dir)), watch=watch))
 
 
 class FileWatch:
