@@ -49,8 +49,8 @@ from cellblock.requests import (
 from cellblock.results import ToolResult
 from cellblock.sessions import STOPPED, LiveSession, LiveSessions
 from cellblock.settings import Settings
-from cellblock.store.protocol import Store
-from cellblock.throttle import Throttle
+from cellblock.shared_throttle import admission
+from cellblock.store.protocol import ClusterStore
 from cellblock.usage import CallFacts, Owner
 from cellblock.wire.operations import OperationName
 
@@ -91,14 +91,14 @@ class Delivery:
 class Service:
     """The operations. What it is given belongs to the caller, who closes it."""
 
-    def __init__(self, *, store: Store, live: LiveSessions, settings: Settings, clock: Clock) -> None:
+    def __init__(self, *, store: ClusterStore, live: LiveSessions, settings: Settings, clock: Clock) -> None:
         self._store = store
         self._live = live
         self._settings = settings
         self._grantor = Grantor(settings)
         self._clock = clock
         self._repeats: Repeats[ToolResult] = Repeats(clock, tool_results.size)
-        self._throttle = Throttle(settings, clock)
+        self._admission = admission(settings, store, clock)
 
     async def close(self) -> None:
         """Interrupt the calls that nobody waits for any more."""
@@ -106,7 +106,7 @@ class Service:
 
     async def create_interpreter(self, caller: Caller, request: CreateInterpreter) -> Interpreter:
         """Make an interpreter of the caller's account."""
-        self._admit(caller, "CreateCodeInterpreter", "*")
+        await self._admit(caller, "CreateCodeInterpreter", "*")
         limits_of(request.tags or {}, self._settings)
         time = now()
         interpreter = Interpreter(
@@ -129,23 +129,23 @@ class Service:
 
     async def get_interpreter(self, caller: Caller, request: GetInterpreter) -> Interpreter:
         """One interpreter of the account, or the built-in one."""
-        self._admit(caller, "GetCodeInterpreter", request.interpreter_id)
+        await self._admit(caller, "GetCodeInterpreter", request.interpreter_id)
         return await self._store.get_interpreter(caller.account, request.interpreter_id)
 
     async def list_interpreters(self, caller: Caller, request: ListInterpreters) -> Page[Interpreter]:
         """The account's interpreters and the built-in one."""
-        self._admit(caller, "ListCodeInterpreters", "*")
+        await self._admit(caller, "ListCodeInterpreters", "*")
         return await self._store.list_interpreters(caller.account, _page(request), kind=request.kind)
 
     async def delete_interpreter(self, caller: Caller, request: DeleteInterpreter) -> Interpreter:
         """Delete an interpreter without live sessions."""
-        self._admit(caller, "DeleteCodeInterpreter", request.interpreter_id)
+        await self._admit(caller, "DeleteCodeInterpreter", request.interpreter_id)
         claim = _claim(caller, "DeleteCodeInterpreter", request)
         return await self._store.delete_interpreter(caller.account, request.interpreter_id, claim=claim)
 
     async def start_session(self, caller: Caller, request: StartSession) -> Session:
         """Start a session; the one of before when the client token came before."""
-        self._admit(caller, "StartCodeInterpreterSession", request.interpreter_id)
+        await self._admit(caller, "StartCodeInterpreterSession", request.interpreter_id)
         self._live.refuse_when_draining()
         session = self._new_session(caller, request)
         claim = _claim(caller, "StartCodeInterpreterSession", request)
@@ -161,7 +161,7 @@ class Service:
 
     async def stop_session(self, caller: Caller, request: StopSession) -> Session:
         """End a session and wait until nothing of it is left."""
-        self._admit(caller, "StopCodeInterpreterSession", request.interpreter_id)
+        await self._admit(caller, "StopCodeInterpreterSession", request.interpreter_id)
         claim = _claim(caller, "StopCodeInterpreterSession", request)
         stopped = await self._store.stop_session(_session_key(caller, request), STOPPED, claim=claim)
         await self._live.close_stopped(stopped.id)
@@ -169,17 +169,17 @@ class Service:
 
     async def get_session(self, caller: Caller, request: GetSession) -> Session:
         """A session, ended or not."""
-        self._admit(caller, "GetCodeInterpreterSession", request.interpreter_id)
+        await self._admit(caller, "GetCodeInterpreterSession", request.interpreter_id)
         return await self._store.get_session(_session_key(caller, request))
 
     async def list_sessions(self, caller: Caller, request: ListSessions) -> Page[Session]:
         """Sessions of an interpreter."""
-        self._admit(caller, "ListCodeInterpreterSessions", request.interpreter_id)
+        await self._admit(caller, "ListCodeInterpreterSessions", request.interpreter_id)
         return await self._store.list_sessions(caller.account, request.interpreter_id, _page(request), state=request.status)
 
     async def invoke(self, caller: Caller, request: Invoke, delivery: Delivery) -> ToolResult:
         """Use a tool in a session; a request that comes again gets the first one's result. Cancelling it interrupts the run."""
-        self._admit(caller, "InvokeCodeInterpreter", request.interpreter_id)
+        await self._admit(caller, "InvokeCodeInterpreter", request.interpreter_id)
         if request.invocation_id is None or request.tool in ONLY_LOOK:
             return await self._run(caller, request, delivery)
         key = CallKey(
@@ -193,16 +193,16 @@ class Service:
         except CallInterrupted:
             return tool_results.failure(INTERRUPTED)
 
-    def _admit(self, caller: Caller, operation: OperationName, interpreter_id: str) -> None:
+    async def _admit(self, caller: Caller, operation: OperationName, interpreter_id: str) -> None:
         """Raises AccessDenied and Throttled."""
         arn = interpreter_arn(interpreter_id, region=caller.region, account=caller.account)
         require(caller.key, operation=operation, resource_arn=arn)
-        self._throttle.admit(caller.account, operation, urgency=caller.attempt.urgency)
+        await self._admission.admit(caller.account, operation, urgency=caller.attempt.urgency)
 
     @asynccontextmanager
     async def use_session(self, caller: Caller, request: FileInSession) -> AsyncIterator[Cell]:
         """The session's cell for one transfer, for whoever may invoke tools there. Raises CellblockError."""
-        self._admit(caller, "InvokeCodeInterpreter", request.interpreter_id)
+        await self._admit(caller, "InvokeCodeInterpreter", request.interpreter_id)
         session = self._find(caller, request)
         if session is None:
             raise await self._why_not_live(caller, request)

@@ -38,7 +38,7 @@ def admitted(throttle: Throttle, count: int, *, account: str = "a", operation: s
     served = 0
     for _ in range(count):
         try:
-            throttle.admit(account, operation, urgency=urgency)
+            throttle.take(account, operation, urgency=urgency)
         except Throttled:
             continue
         served += 1
@@ -76,7 +76,7 @@ def test_later_attempts_draw_on_tokens_to_come_and_are_bounded(throttle: Throttl
 def test_refusal_names_rate_time_and_setting(throttle: Throttle, clock: FakeClock) -> None:
     admitted(throttle, 100)
     with pytest.raises(Throttled, match=r"10 InvokeCodeInterpreter requests a second; try again in 0\.1 s \(setting CELLBLOCK_CALL_RATE\)"):
-        throttle.admit("a", INVOKE)
+        throttle.take("a", INVOKE)
 
 
 def test_every_operation_has_a_rate(tmp_path: Path) -> None:
