@@ -32,6 +32,7 @@ COMMANDS = {
     "runtime": Entry("runtime", "Build or list the Python, Node and libraries that sessions see."),
     "interpreters": Entry("interpreters", "List, make, show and delete interpreters."),
     "sessions": Entry("sessions", "List, stop and watch the sessions of the server of this machine."),
+    "nodes": Entry("nodes", "List and drain the nodes of a cluster."),
     "logs": Entry("logs", "Show what the server logged, and the audit log."),
     "accounts": Entry("accounts", "List or make accounts: what belongs to one is not seen by another."),
     "keys": Entry("keys", "Hand out, list, revoke and rotate access keys."),

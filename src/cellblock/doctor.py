@@ -15,7 +15,7 @@ from pathlib import Path
 from cellblock import runtime
 from cellblock.calls import RunCode
 from cellblock.descriptors import OWN, PER_SESSION, sessions_within
-from cellblock.errors import HostNotReady
+from cellblock.errors import CommandFailed, HostNotReady
 from cellblock.interpreter_limits import cell_limits
 from cellblock.nodes import LocalNode
 from cellblock.runtime_layout import Runtime
@@ -24,6 +24,7 @@ from cellblock.sandbox.cgroup import find_groups
 from cellblock.sandbox.groups import Kind
 from cellblock.sandbox.sampling import SWEEP_SECONDS, TICK_SECONDS
 from cellblock.settings import Settings
+from cellblock.store_opening import open_store
 
 PROBE = Path(__file__).with_name("doctor_probe.py")
 PROBE_SECONDS = 20
@@ -72,6 +73,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _packet_rules()
     yield _core_dumps()
     yield _cell(settings, built)
+    if settings.store:
+        yield _database(settings)
 
 
 def _user_namespaces() -> Finding:
@@ -246,6 +249,30 @@ def _core_dumps() -> Finding:
         mend="sudo sysctl kernel.core_pattern=core",
         is_needed=False,
     )
+
+
+def _database(settings: Settings) -> Finding:
+    """Whether the machine reaches it, and has the key that all machines at it have."""
+    try:
+        problem = asyncio.run(_try_database(settings))
+    except CommandFailed as error:
+        problem = str(error)
+    return Finding(
+        name="database",
+        ok=not problem,
+        found=problem or "PostgreSQL answers, and its secrets open with this machine's key",
+        cost="the server does not start",
+        mend="see docs/operating.md, PostgreSQL",
+    )
+
+
+async def _try_database(settings: Settings) -> str:
+    """The empty string when all is well, else what is not."""
+    store = await open_store(settings)
+    try:
+        return await store.secrets_problem()
+    finally:
+        await store.close()
 
 
 def _cell(settings: Settings, built: Runtime | None) -> Finding:

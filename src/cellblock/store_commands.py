@@ -9,13 +9,13 @@ from cellblock.command_line import run
 from cellblock.errors import CellblockError, CommandFailed
 from cellblock.model import Session
 from cellblock.settings import Settings
-from cellblock.store.protocol import Store
+from cellblock.store.protocol import ClusterStore
 from cellblock.store_opening import open_store
 
 ResultT = TypeVar("ResultT")
 
 
-def on_store(settings: Settings, work: Callable[[Store], Awaitable[ResultT]]) -> ResultT:
+def on_store(settings: Settings, work: Callable[[ClusterStore], Awaitable[ResultT]]) -> ResultT:
     """The result of work on the store. Raises CommandFailed for what the store refuses."""
 
     async def opened() -> ResultT:

@@ -17,7 +17,7 @@ from cellblock.settings import Settings
 @click.command("doctor")
 @click.option("--policy", is_flag=True, help="Print the confinement of cells instead.")
 @json_option
-@with_settings("data_dir", "cache_dir", "runtime_python", "cgroup")
+@with_settings("data_dir", "cache_dir", "runtime_python", "cgroup", "store", "secrets_key_file")
 def command(settings: Settings, policy: bool, as_json: bool) -> None:
     """Check what cells need of this machine; exit status 1 when they cannot run.
 

@@ -20,6 +20,7 @@ _find = sa.select(access_keys).where(access_keys.c.id == sa.bindparam("key_id"))
 _of_name = sa.select(access_keys).where(access_keys.c.name == sa.bindparam("name"))
 _oldest = _of_name.order_by(access_keys.c.created_at, access_keys.c.id).limit(1)
 _a_sealed_one = sa.select(access_keys.c.id, access_keys.c.secret).where(access_keys.c.secret.startswith(PREFIX)).limit(1)
+_check = sa.select(sa.literal(CHECK_OWNER).label("id"), secrets_check.c.sealed.label("secret"))
 _changed = sa.update(key_changes).values(version=key_changes.c.version + 1)
 
 
@@ -109,19 +110,22 @@ def list_accounts(connection: sa.Connection) -> tuple[Account, ...]:
 
 def check_sealer(connection: sa.Connection, sealer: Sealer) -> None:
     """All that use this database seal with one key, which the first to come has set. Raises DataDirectoryError."""
-    kept = connection.execute(sa.select(secrets_check.c.sealed)).scalar_one_or_none()
-    row = connection.execute(_a_sealed_one).one_or_none()
-    known = (CHECK_OWNER, kept) if kept is not None else (row.id, row.secret) if row is not None else None
-    if known is not None:
-        owner, secret = known
-        if not sealer.opens(secret, owner):
-            problem = "is not the file" if sealer.has_key() else "is missing: it is the file"
-            raise DataDirectoryError(
-                f"{sealer.key_file} {problem} that opens the secrets in the database; copy that one from the machine that has it, or from"
-                " a back-up, and name its place with CELLBLOCK_SECRETS_KEY_FILE when it is another"
-            )
-    if kept is None:
+    if problem := sealer_problem(connection, sealer):
+        raise DataDirectoryError(problem)
+    if connection.execute(_check).first() is None:
         connection.execute(sa.insert(secrets_check), {"sealed": sealer.seal(CHECK_OWNER, CHECK_OWNER)})
+
+
+def sealer_problem(connection: sa.Connection, sealer: Sealer) -> str:
+    """What is wrong with the key file, and the way out; nothing when it opens the secrets, or there are none."""
+    row = connection.execute(_check).first() or connection.execute(_a_sealed_one).first()
+    if row is None or sealer.opens(row.secret, row.id):
+        return ""
+    problem = "is not the file" if sealer.has_key() else "is missing: it is the file"
+    return (
+        f"{sealer.key_file} {problem} that opens the secrets in the database; copy that one from the machine that has it, or from"
+        " a back-up, and name its place with CELLBLOCK_SECRETS_KEY_FILE when it is another"
+    )
 
 
 def _opened(row: RowMapping, sealer: Sealer) -> AccessKey:

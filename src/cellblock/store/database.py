@@ -240,6 +240,10 @@ class DatabaseStore:
         """See ClusterStore."""
         return await self._lanes.read(lambda connection: sessions.count_of_node(connection, node_id))
 
+    async def secrets_problem(self) -> str:
+        """See ClusterStore."""
+        return await self._lanes.read(lambda connection: access_keys.sealer_problem(connection, self._sealer))
+
     async def take_tokens(self, want: TokenWant) -> Granted:
         """See ClusterStore."""
         time = self._clock().timestamp()

@@ -188,6 +188,10 @@ class ClusterStore(Store, Protocol):
         """How many READY sessions a node has."""
         ...
 
+    async def secrets_problem(self) -> str:
+        """What is wrong with this machine's key of the secrets, and the way out; nothing when it is that of all machines."""
+        ...
+
     async def take_tokens(self, want: TokenWant) -> Granted:
         """Let some requests through of a rate that all servers share, by the database's clock."""
         ...
