@@ -15,7 +15,7 @@ import uvicorn
 import uvloop
 from _plain_copy import Message, Receive, Send, body_of
 
-from cellblock.http_protocol import BoundedHttp
+from cellblock.http.protocol import BoundedHttp
 
 
 class Canned:

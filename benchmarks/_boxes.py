@@ -11,10 +11,10 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from cellblock import settings
-from cellblock.nodes import policy_for
-from cellblock.runtime_layout import IN_CELL, Runtime
+from cellblock.nodes.local import policy_for
+from cellblock.runtime.layout import IN_CELL, Runtime
 from cellblock.sandbox.policy import CODE, SHARED_RUNTIME
+from cellblock.settings import table
 
 LOOP = Path(__file__).with_name("_peer_loop.py")
 SCRATCH = "/tmp/matplotlib"
@@ -85,7 +85,7 @@ class Bundle:
     """The files that boxes see: the same that cells see, read-only, and a scratch directory."""
 
     def __init__(self, built: Runtime, directory: Path) -> None:
-        policy = policy_for(settings.load(), built)
+        policy = policy_for(table.load(), built)
         self.binds = [(source, str(IN_CELL) if target == SHARED_RUNTIME else target) for source, target in policy.binds if target != CODE]
         self.links = policy.links
         # A copy that can be written, as cells have it: matplotlib looks for fonts again where it cannot keep what it found.

@@ -15,11 +15,14 @@ import boto3
 from _serving import INTERPRETER, REGION, are_at_rest, cells_of
 from _wire_tap import Tap, Tapped
 
-from cellblock import log_lines, runtime, server, settings
-from cellblock.clock import MonotonicClock
-from cellblock.data_directory import read_credentials
-from cellblock.nodes import LocalNode
-from cellblock.settings import Settings
+from cellblock import server
+from cellblock.machine.clock import MonotonicClock
+from cellblock.machine.data_directory import read_credentials
+from cellblock.nodes.local import LocalNode
+from cellblock.observing import log_lines
+from cellblock.runtime import builds
+from cellblock.settings import table as settings
+from cellblock.settings.table import Settings
 
 Message = dict[str, Any]
 POLL_SECONDS = 0.002
@@ -99,7 +102,7 @@ async def inside(directory: Path, *, pool: int) -> AsyncIterator[Inside]:
     """Everything that `cellblock serve` starts behind its HTTP server, its log lines in a file."""
     chosen = replace(settings.load(), data_dir=directory / "data", pool_size=pool)
     chosen.data_dir.mkdir()
-    built = await asyncio.to_thread(runtime.build, chosen, lambda progress: None)
+    built = await asyncio.to_thread(builds.build, chosen, lambda progress: None)
     with (directory / "log").open("w") as lines:
         writer = log_lines.set_up(chosen.log_level, lines)
         try:

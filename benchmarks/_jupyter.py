@@ -22,7 +22,7 @@ from typing import Any
 
 from _boxes import NotHere
 
-from cellblock.runtime_layout import Runtime
+from cellblock.runtime.layout import Runtime
 
 NAME = "peer"
 SECONDS = 60

@@ -9,17 +9,18 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from cellblock import runtime, settings
-from cellblock.nodes import LocalNode
-from cellblock.settings import Settings
+from cellblock.nodes.local import LocalNode
+from cellblock.runtime import builds
+from cellblock.settings import table
+from cellblock.settings.table import Settings
 
 
 @asynccontextmanager
 async def local_node() -> AsyncIterator[tuple[LocalNode, Settings]]:
     """A started node with a data directory of its own, and its settings."""
     with tempfile.TemporaryDirectory(prefix="cellblock-benchmark-") as directory:
-        chosen = replace(settings.load(), data_dir=Path(directory))
-        node = LocalNode(chosen, await asyncio.to_thread(runtime.build, chosen, lambda progress: None))
+        chosen = replace(table.load(), data_dir=Path(directory))
+        node = LocalNode(chosen, await asyncio.to_thread(builds.build, chosen, lambda progress: None))
         await node.start()
         try:
             yield node, chosen

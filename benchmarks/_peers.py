@@ -15,7 +15,7 @@ from _boxes import Bundle, NotHere, Piped, bwrap_command
 from _jupyter import gateway, kernels
 from _serving import Session, descendants, server
 
-from cellblock.runtime_layout import Runtime
+from cellblock.runtime.layout import Runtime
 
 OURS, IPYKERNEL, GATEWAY, BWRAP, OCI = "Cellblock", "ipykernel", "jupyter-kernel-gateway", "bwrap", ("crun", "runc", "runsc")
 OURS_COLD = f"{OURS} without a pool"

@@ -19,7 +19,7 @@ from typing import Any, cast
 import boto3
 from botocore.config import Config
 
-from cellblock.data_directory import read_credentials
+from cellblock.machine.data_directory import read_credentials
 
 INTERPRETER = "aws.codeinterpreter.v1"
 REGION = "us-east-1"

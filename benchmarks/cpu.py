@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from _measuring import Report, Samples, command_line, progress
 from _serving import Session, server
 
-from cellblock import runtime, settings
+from cellblock.runtime import builds
+from cellblock.settings import table
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ def main() -> None:
 def compare(report: Report, session: Session, work: Work, count: int) -> float:
     """The two sides take turns; the ratio is of the fastest runs, which others on the machine disturbed least."""
     progress(work.name)
-    built = runtime.find(settings.load())
+    built = builds.find(table.load())
     if built is None:
         raise RuntimeError("the runtime is not built")
     inside, outside = Samples(), Samples()

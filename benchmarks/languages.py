@@ -10,7 +10,8 @@ from typing import Any
 from _measuring import MS, Report, Samples, command_line, progress
 from _serving import Session, server
 
-from cellblock import runtime, settings
+from cellblock.runtime import builds as runtime
+from cellblock.settings import table
 
 RESULT = "2"
 WARM_UP = 20
@@ -42,7 +43,7 @@ def main() -> None:
     """Run it."""
     arguments = command_line(__doc__, count=(1000, "later calls in each way"), starts=(20, "first calls in each way"))
     report = Report("languages")
-    built = runtime.build(settings.load(), lambda step: None)
+    built = runtime.build(table.load(), lambda step: None)
     with server(pool_size=0, max_sessions=len(WAYS) + 1) as running:
         client = running.client()
         for way in WAYS:

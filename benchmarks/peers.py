@@ -12,8 +12,9 @@ from _measuring import Report, Samples, command_line, progress
 from _peers import GATEWAY, IPYKERNEL, OCI, OURS, OURS_COLD, Peer, PeerContext, all_peers
 from _serving import available_bytes, memory_bytes
 
-from cellblock import runtime, settings
-from cellblock.runtime_layout import Runtime
+from cellblock.runtime import builds
+from cellblock.runtime.layout import Runtime
+from cellblock.settings import table
 
 FIRST_LINE = "import numpy, pandas, matplotlib.pyplot; print(pandas.DataFrame({'a': [1]}).shape)"
 FIRST_RESULT = "(1, 1)"
@@ -63,7 +64,7 @@ def main() -> None:
 
 def the_runtime() -> Runtime:
     """What the cells see, and the boxes of the peers."""
-    built = runtime.find(settings.load())
+    built = builds.find(table.load())
     if built is None:
         raise RuntimeError("the runtime is not built: cellblock runtime build")
     return built

@@ -7,8 +7,8 @@ from _measuring import MS, Report, Samples, command_line, progress
 from _node import local_node
 from _serving import Session, server
 
-from cellblock.calls import RunCode
-from cellblock.interpreter_limits import cell_limits
+from cellblock.model.calls import RunCode
+from cellblock.sessions.interpreter_limits import cell_limits
 
 CODE = "1+1"
 RESULT = "2"

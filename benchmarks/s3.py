@@ -65,7 +65,7 @@ def copy(running: Server, size: int) -> tuple[Samples, int]:
     with samples.time():
         session.invoke("executeCommand", command=command)
     return samples, max(
-        peak_bytes(pid) for pid in children(running.pid) if b"cellblock.broker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        peak_bytes(pid) for pid in children(running.pid) if b"cellblock.grants.broker" in Path(f"/proc/{pid}/cmdline").read_bytes()
     )
 
 

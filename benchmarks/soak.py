@@ -16,7 +16,7 @@ from _measuring import MB, Report, Samples, command_line, progress
 from _serving import Server, descendants, server
 from _soak_work import IMPATIENCE_SECONDS, WORK, Clients
 
-from cellblock.repeats import KEPT_SECONDS
+from cellblock.service.repeats import KEPT_SECONDS
 
 POOL = 2
 OVERLAP = 4  # sessions of vanished clients live on beside those in flight

@@ -19,15 +19,15 @@ from _node import local_node
 from _serving import INTERPRETER, REGION, Server, Session, server
 from _wire_tap import RawConnection, Tap, Tapped, bare_server
 
-from cellblock import tool_results
-from cellblock.calls import Cell, Run, RunCode
-from cellblock.first_key import ensure_first_key
-from cellblock.interpreter_limits import cell_limits
-from cellblock.model import Session as SessionRecord
-from cellblock.model import new_session_id, now
-from cellblock.nodes import LocalCell
-from cellblock.settings import Settings
-from cellblock.store_opening import open_store
+from cellblock.model.calls import Cell, Run, RunCode
+from cellblock.model.resources import Session as SessionRecord
+from cellblock.model.resources import new_session_id, now
+from cellblock.nodes.local import LocalCell
+from cellblock.service import tool_results
+from cellblock.service.first_key import ensure_first_key
+from cellblock.sessions.interpreter_limits import cell_limits
+from cellblock.settings.table import Settings
+from cellblock.store.opening import open_store
 from cellblock.wire import encoding, eventstream
 from cellblock.wire.head import Head, read_head
 from cellblock.wire.operations import Match, match

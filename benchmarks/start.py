@@ -9,7 +9,8 @@ from typing import Any
 from _measuring import MS, Report, Samples, command_line, progress
 from _serving import Server, Session, server
 
-from cellblock import runtime, settings
+from cellblock.runtime import builds
+from cellblock.settings import table
 
 FIRST_LINE = "import pandas as pd; print(pd.DataFrame({'a': [1]}).shape)"
 FIRST_RESULT = "(1, 1)"
@@ -77,7 +78,7 @@ def live_through(running: Server, client: Any, pool: int, count: int) -> Steps:
 
 def add_python(report: Report, count: int) -> None:
     """The peer without a sandbox: a new interpreter of the same runtime, which imports what the template has imported."""
-    built = runtime.find(settings.load())
+    built = builds.find(table.load())
     if built is None:
         raise RuntimeError("the runtime is not built")
     samples = Samples()

@@ -14,8 +14,9 @@ from _measuring import MS, Report, Samples, command_line, progress
 from _node import local_node
 from _serving import Server, Session, server
 
-from cellblock import runtime, settings
-from cellblock.interpreter_limits import cell_limits
+from cellblock.runtime import builds
+from cellblock.sessions.interpreter_limits import cell_limits
+from cellblock.settings import table
 
 COMMAND = "node -v"
 NUMPY, ZEROS = "import numpy; print(numpy.zeros(5).tolist())", "[0.0, 0.0, 0.0, 0.0, 0.0]"
@@ -71,7 +72,7 @@ def first_commands(report: Report, running: Server, client: Any, *, count: int, 
 
 def host_version() -> str:
     """What the command must print."""
-    built = runtime.find(settings.load())
+    built = builds.find(table.load())
     if built is None:
         raise RuntimeError("the runtime is not built")
     return subprocess.run([built.on_host(built.python).with_name("node"), "-v"], check=True, capture_output=True, text=True).stdout.strip()
@@ -131,7 +132,7 @@ def whole_lives(report: Report, running: Server, client: Any, *, count: int, poo
 
 def add_floor(report: Report) -> None:
     """The command alone, outside."""
-    built, samples = runtime.find(settings.load()), Samples()
+    built, samples = builds.find(table.load()), Samples()
     assert built is not None
     for _ in range(FLOOR_RUNS):
         with samples.time():

@@ -17,11 +17,11 @@ from typing import Any, TypeVar
 
 import pyseccomp
 
-from cellblock import settings
-from cellblock.calls import NO_GRANTS, Call, CellLimits, CellUsage, Grants, MemoryUse, ReplyT, Run, RunCode, RunCommand
-from cellblock.nodes import LocalCell, LocalNode, policy_for
-from cellblock.runtime_layout import Runtime
+from cellblock.model.calls import NO_GRANTS, Call, CellLimits, CellUsage, Grants, MemoryUse, ReplyT, Run, RunCode, RunCommand
+from cellblock.nodes.local import LocalCell, LocalNode, policy_for
+from cellblock.runtime.layout import Runtime
 from cellblock.sandbox.policy import Policy
+from cellblock.settings import table
 
 MIB = 1024 * 1024
 LIMITS = CellLimits(memory_bytes=512 * MIB, process_count=128, cpus=1.0, workspace_bytes=64 * MIB, tmp_bytes=64 * MIB)
@@ -121,7 +121,7 @@ class Bench:
     """A node and its loop, whose thread first does `enter`. Close it."""
 
     def __init__(
-        self, node_settings: settings.Settings, runtime: Runtime, policy: Policy | None = None, *, enter: Callable[[], object] = bool
+        self, node_settings: table.Settings, runtime: Runtime, policy: Policy | None = None, *, enter: Callable[[], object] = bool
     ) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=lambda: (enter(), self._loop.run_forever()), name="bench", daemon=True)
@@ -185,9 +185,9 @@ Weakened = Callable[..., Bench]
 """Gives the node that lacks what its arguments say, which are those of `weaker_policy`."""
 
 
-def bench_settings(**changes: Any) -> settings.Settings:
+def bench_settings(**changes: Any) -> table.Settings:
     """This process's settings, with a template that starts fast because it preloads nothing."""
-    return dataclasses.replace(settings.load(), preload=(), **changes)
+    return dataclasses.replace(table.load(), preload=(), **changes)
 
 
 def weaker_policy(runtime: Runtime, *, without: tuple[str, ...] = (), **changes: Any) -> Policy:

@@ -7,7 +7,8 @@ import signal
 
 import pytest
 
-from cellblock import runtime, settings
+from cellblock.runtime import builds
+from cellblock.settings import table
 
 # In the background of a script it is ignored, and the programs that tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -32,6 +33,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(scope="session")
-def built_runtime() -> runtime.Runtime:
+def built_runtime() -> builds.Runtime:
     """The real runtime of this machine, built when it is not there yet."""
-    return runtime.build(settings.load(), lambda progress: None)
+    return builds.build(table.load(), lambda progress: None)

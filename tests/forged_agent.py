@@ -7,7 +7,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from cellblock.cell_link import CellLink
+from cellblock.nodes.link import CellLink
 from cellblock_cell.link import Decoder, Frame, Kind, Meta, encode
 
 

@@ -11,7 +11,7 @@ import mcp_types as types
 from mcp.client import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from cellblock.bearer import bearer_token
+from cellblock.wire.bearer import bearer_token
 
 
 def headers_of(key_id: str, secret: str) -> dict[str, str]:

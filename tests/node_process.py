@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import sys
 
-from cellblock import runtime
+from cellblock.runtime import builds
 from cells import Bench, bench_settings, children_of
 
 
 def main() -> None:
     """Print {"template": pid, "below": pids of all processes that must end with this one}, then wait for ever."""
     settings = bench_settings()
-    found = runtime.find(settings)
+    found = builds.find(settings)
     assert found is not None
     bench = Bench(settings, found)
     cells = [bench.open() for _ in range(2)]

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from cellblock.certificates import file_name
+from cellblock.grants.certificates import file_name
 
 _OWNER = 12_345  # of directories that cells may write to, when root runs the tests
 _DAY = datetime.timedelta(days=1)

@@ -20,7 +20,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from cellblock.data_directory import read_credentials
+from cellblock.machine.data_directory import read_credentials
 
 CELLBLOCK = Path(sys.executable).with_name("cellblock")
 BUILT_IN = "aws.codeinterpreter.v1"

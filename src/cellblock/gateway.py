@@ -20,10 +20,10 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from cellblock.bearer import bearer_token
 from cellblock.clients.server import ServerNotFound, find_server
-from cellblock.http_protocol import BoundedHttp
-from cellblock.listeners import Address
+from cellblock.http.protocol import BoundedHttp
+from cellblock.machine.listeners import Address
+from cellblock.wire.bearer import bearer_token
 
 __all__ = ["Gateway"]
 

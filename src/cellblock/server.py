@@ -12,32 +12,32 @@ from pathlib import Path
 
 import structlog
 
-from cellblock.asgi import Application
-from cellblock.calls import Node
-from cellblock.clock import Clock, MonotonicClock
-from cellblock.data_directory import hold_data_directory
-from cellblock.descriptors import raise_limit
-from cellblock.endpoint import OPERATOR_SOCKET_NAME, remove_endpoint, write_endpoint
 from cellblock.errors import StoreUnavailable
-from cellblock.first_key import ensure_first_key
-from cellblock.http_server import Certificates, HttpServer
-from cellblock.interpreter_limits import cell_limits
-from cellblock.key_ring import KeyRing
-from cellblock.listeners import Address, Listeners, listening, unix_listener
-from cellblock.live_figures import LiveFigures
-from cellblock.mcp_mount import McpMount
-from cellblock.metering import Metering
-from cellblock.model import now
-from cellblock.operator_app import SOCKET_MODE, OperatorApplication, OperatorHttp
-from cellblock.plain_pages import PlainPage, health, readiness
-from cellblock.pools import Pools
-from cellblock.service import Service
-from cellblock.sessions import SERVER_DIED, SERVER_STOPPED, LiveSessions
-from cellblock.settings import Settings
-from cellblock.signals import StopSignals
+from cellblock.http.asgi import Application
+from cellblock.http.mcp_mount import McpMount
+from cellblock.http.operator_app import SOCKET_MODE, OperatorApplication, OperatorHttp
+from cellblock.http.server import Certificates, HttpServer
+from cellblock.machine.clock import Clock, MonotonicClock
+from cellblock.machine.data_directory import hold_data_directory
+from cellblock.machine.descriptors import raise_limit
+from cellblock.machine.endpoint import OPERATOR_SOCKET_NAME, remove_endpoint, write_endpoint
+from cellblock.machine.listeners import Address, Listeners, listening, unix_listener
+from cellblock.machine.signals import StopSignals
+from cellblock.model.calls import Node
+from cellblock.model.resources import now
+from cellblock.observing.plain_pages import PlainPage, health, readiness
+from cellblock.observing.telemetry import Telemetry, metrics_page, open_telemetry
+from cellblock.service.first_key import ensure_first_key
+from cellblock.service.key_ring import KeyRing
+from cellblock.service.operations import Service
+from cellblock.sessions.figures import LiveFigures
+from cellblock.sessions.interpreter_limits import cell_limits
+from cellblock.sessions.live import SERVER_DIED, SERVER_STOPPED, LiveSessions
+from cellblock.sessions.metering import Metering
+from cellblock.sessions.pools import Pools
+from cellblock.settings.table import Settings
+from cellblock.store.opening import open_store
 from cellblock.store.protocol import Store
-from cellblock.store_opening import open_store
-from cellblock.telemetry import Telemetry, metrics_page, open_telemetry
 
 PURGE_SECONDS = 3600.0
 

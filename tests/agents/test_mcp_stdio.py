@@ -13,8 +13,8 @@ import pytest
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters
 
-from cellblock import settings
-from cellblock.runtime import Runtime
+from cellblock.runtime.builds import Runtime
+from cellblock.settings import table
 from mcp_clients import texts
 from running_server import BUILT_IN, CELLBLOCK, RunningServer, descendants, environment, until
 
@@ -31,7 +31,7 @@ CALL = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "e
 def home(tmp_path: Path, built_runtime: Runtime) -> dict[str, str]:
     """The environment of a user who has never used cellblock; what sessions see is built already, because that takes minutes."""
     bare = {"HOME": str(tmp_path), "PATH": "/usr/local/bin:/usr/bin:/bin", "TMPDIR": str(tmp_path)}
-    return bare | {"CELLBLOCK_DATA_DIR": str(tmp_path / "data"), "CELLBLOCK_CACHE_DIR": str(settings.load().cache_dir)}
+    return bare | {"CELLBLOCK_DATA_DIR": str(tmp_path / "data"), "CELLBLOCK_CACHE_DIR": str(table.load().cache_dir)}
 
 
 def started(environment: dict[str, str]) -> StdioServerParameters:

@@ -17,10 +17,10 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from cellblock.broker.address import CREDENTIALS_PATH
-from cellblock.broker.orders import Begin, Open
-from cellblock.broker.server_end import BrokerProcess
-from cellblock.grants_file import Role
+from cellblock.grants.broker.address import CREDENTIALS_PATH
+from cellblock.grants.broker.orders import Begin, Open
+from cellblock.grants.broker.server_end import BrokerProcess
+from cellblock.grants.grants_file import Role
 from s3_server import KEY_ID, REGION, SECRET, S3Server, s3_server
 
 ROLE_ARN = "arn:aws:iam::000000000000:role/R"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cellblock.broker.chunks import NotChunked, Unchunker, is_chunked, plain
-from cellblock.broker.refusals import Refused
+from cellblock.grants.broker.chunks import NotChunked, Unchunker, is_chunked, plain
+from cellblock.grants.broker.refusals import Refused
 
 CODED = b"5;chunk-signature=00\r\nhello\r\n6\r\n world\r\n0;chunk-signature=11\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n"
 

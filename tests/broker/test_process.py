@@ -16,8 +16,8 @@ from structlog.testing import capture_logs
 
 from broker.conftest import HOST, TOKEN, Door, Serving
 from broker.raw_upstream import upstream
-from cellblock.broker.address import CREDENTIALS_PATH
-from cellblock.broker.doors import CONNECTIONS
+from cellblock.grants.broker.address import CREDENTIALS_PATH
+from cellblock.grants.broker.doors import CONNECTIONS
 from operator_files import make_authority
 from s3_server import KEY_ID, SECRET, S3Server, free_port, s3_server
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from cellblock.broker.headers import forwarded
-from cellblock.broker.refusals import Refused
-from cellblock.broker.requests import Incoming, Reach, Target, read_head, read_target
+from cellblock.grants.broker.headers import forwarded
+from cellblock.grants.broker.refusals import Refused
+from cellblock.grants.broker.requests import Incoming, Reach, Target, read_head, read_target
 
 OWN = "127.0.0.1:700"
 S3 = "s3.example.com"

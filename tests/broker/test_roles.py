@@ -15,7 +15,7 @@ import pytest
 
 from broker.conftest import ROLE_ARN, Serving
 from broker.raw_upstream import upstream
-from cellblock.grants_file import Role
+from cellblock.grants.grants_file import Role
 from s3_server import KEY_ID, REGION, SECRET, S3Server, free_port, wait_for_port
 
 MOTO = Path(sys.executable).with_name("moto_server")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cell.client import AgentClient, AgentTemplate
-from cellblock.runtime_layout import Runtime
+from cellblock.runtime.layout import Runtime
 
 SOURCE = Path(__file__).parents[2] / "src"
 MODULES = ["numpy", "pandas", "matplotlib.pyplot", "PIL.Image"]

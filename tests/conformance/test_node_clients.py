@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cellblock import runtime
+from cellblock.runtime import builds
 from running_server import Json, RunningServer
 
 PROGRAMS = Path(__file__).parent / "node"
@@ -21,7 +21,7 @@ INSTALL_SECONDS = 300
 
 
 @pytest.fixture(scope="module")
-def node(built_runtime: runtime.Runtime) -> Path:
+def node(built_runtime: builds.Runtime) -> Path:
     """The Node that a runtime brings: the same on every machine."""
     return built_runtime.path / "bin" / "node"
 

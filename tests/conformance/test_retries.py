@@ -12,7 +12,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ReadTimeoutError
 
-from cellblock import service
+from cellblock.service import operations
 from conformance.cutting_proxy import CuttingProxy, cutting
 from running_server import REGION, RunningServer, ServedSession, serving, until
 
@@ -97,7 +97,7 @@ def test_answer_cut_in_its_body_is_no_result_rather_than_a_short_one(session: Se
 
 
 def test_client_that_waits_a_little_longer_than_the_limit_reads_the_time_out(hasty_server: RunningServer) -> None:
-    patient = CALL_SECONDS * service.CLIENT_PATIENCE_SECONDS / service.LAST_RUN_SECONDS + 3  # seconds for a busy machine
+    patient = CALL_SECONDS * operations.CLIENT_PATIENCE_SECONDS / operations.LAST_RUN_SECONDS + 3  # seconds for a busy machine
     with hasty_server.session() as session:
         client = hasty_server.client("bedrock-agentcore", read_timeout=patient)
         result = session.run(STAY, client=client)
@@ -111,4 +111,4 @@ def test_client_that_waits_less_than_the_limit_gives_up(hasty_server: RunningSer
 
 def test_service_answers_before_the_clients_patience_ends_with_time_for_an_interruption() -> None:
     agents_grace_seconds = 2
-    assert service.LAST_RUN_SECONDS + agents_grace_seconds < service.LAST_ANSWER_SECONDS < service.CLIENT_PATIENCE_SECONDS - 5
+    assert operations.LAST_RUN_SECONDS + agents_grace_seconds < operations.LAST_ANSWER_SECONDS < operations.CLIENT_PATIENCE_SECONDS - 5

@@ -12,7 +12,7 @@ from random import Random
 
 import pytest
 
-from cellblock.data_directory import DATABASE_NAME
+from cellblock.machine.data_directory import DATABASE_NAME
 from endurance.chaos_load import Ledger, load
 from endurance.process_tree import adopt_orphans, agents_of, children, groups_of, kernels_of, template_of
 from running_server import RunningServer, ServedSession, serving, until

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cellblock.http_protocol import HEAD_BYTES
+from cellblock.http.protocol import HEAD_BYTES
 from endurance.raw_connections import SMALL_BUFFER, code_body, connections, head, read_answer
 from endurance.server_memory import MIB, resident_bytes, watched
 from running_server import RunningServer, ServedSession, serving, until

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cellblock.calls import FileToWrite, ListFiles, ReadFiles, RemoveFiles, ToolFailed, WriteFiles
+from cellblock.model.calls import FileToWrite, ListFiles, ReadFiles, RemoveFiles, ToolFailed, WriteFiles
 from cells import MIB, BenchCell
 
 # directories and files that take turns with links to what lies outside; the loop ends with the cell

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cellblock.calls import FileToWrite, ListFiles, ReadFiles, RemoveFiles, ToolFailed, WriteFiles
+from cellblock.model.calls import FileToWrite, ListFiles, ReadFiles, RemoveFiles, ToolFailed, WriteFiles
 from cells import MIB, BenchCell
 
 LINKS = {

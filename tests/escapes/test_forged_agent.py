@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from cellblock.calls import ListFiles
 from cellblock.errors import CellEnded
+from cellblock.model.calls import ListFiles
 from cellblock_cell.link import Frame, Kind, encode
 from forged_agent import linked
 

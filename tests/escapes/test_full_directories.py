@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cellblock.calls import ListFiles, RemoveFiles, ToolFailed
+from cellblock.model.calls import ListFiles, RemoveFiles, ToolFailed
 from cells import MIB, Bench
 
 MAKE = """

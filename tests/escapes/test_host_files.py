@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cellblock.runtime import Runtime
+from cellblock.runtime.builds import Runtime
 from cellblock.sandbox.policy import MASKED_FILES
 from cells import Bench, BenchCell, bench_settings, on_host
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cellblock.runtime import Runtime
+from cellblock.runtime.builds import Runtime
 from cells import Bench, BenchCell, bench_settings, on_host, weaker_policy
 
 CAPABILITIES = "print(*(line.split()[1] for line in open('/proc/self/status') if line.startswith('Cap')))"

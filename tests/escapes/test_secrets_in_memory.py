@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from cellblock.runtime import Runtime
+from cellblock.runtime.builds import Runtime
 from cellblock.sandbox.policy import Policy
 from cells import Bench, bench_settings, children_of, on_host, weaker_policy
 from running_server import RunningServer, ServedSession, serving, template_of

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cellblock.runtime import Runtime
+from cellblock.runtime.builds import Runtime
 from cells import Bench, BenchCell, on_host
 
 OPEN = "print(attempt(lambda: os.close(os.open({path}, os.O_WRONLY))))"

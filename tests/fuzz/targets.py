@@ -14,8 +14,9 @@ from typing import Any
 
 from botocore.eventstream import EventStreamBuffer, ParserError
 
-from cellblock import cell_codec
-from cellblock.calls import (
+from cellblock.errors import BodyTooLarge, CellblockError, ValidationFailed
+from cellblock.http.body import Bodies, ClientGone
+from cellblock.model.calls import (
     Call,
     FileToWrite,
     GetTask,
@@ -27,9 +28,8 @@ from cellblock.calls import (
     StopTask,
     WriteFiles,
 )
-from cellblock.errors import BodyTooLarge, CellblockError, ValidationFailed
-from cellblock.http_body import Bodies, ClientGone
-from cellblock.results import FileBlock, ImageBlock, LinkBlock, Structured, TextBlock, ToolResult
+from cellblock.model.results import FileBlock, ImageBlock, LinkBlock, Structured, TextBlock, ToolResult
+from cellblock.nodes import codec
 from cellblock.wire.encoding import error, result_into
 from cellblock.wire.eventstream import exception_event, result_event
 from cellblock.wire.head import read_head
@@ -177,14 +177,14 @@ def forged_agent(data: bytes) -> None:
     """Whatever an agent answers is a reply of the right kind, a failure of the tool, or the end of the link."""
     source = Source(data)
     call = source.one_of(CALLS)
-    collected = cell_codec.expect(call)
+    collected = codec.expect(call)
     try:
         for _ in range(source.number(4)):
             meta = _through_json(source.json_object(AGENT_WORDS))
             collected.add(Frame(Kind.DATA, 1, meta, source.piece()))
         meta = _through_json(source.json_object(AGENT_WORDS))
-        failed = cell_codec.failure(meta)
-        reply = failed or cell_codec.reply(call, meta, collected)
+        failed = codec.failure(meta)
+        reply = failed or codec.reply(call, meta, collected)
     except LinkError:
         return
     json.dumps(repr(reply)).encode()

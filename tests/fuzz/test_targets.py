@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from cellblock.calls import RemoveFiles, RunCommand, ToolFailed
 from cellblock.errors import CellEnded
+from cellblock.model.calls import RemoveFiles, RunCommand, ToolFailed
 from cellblock_cell.kernel import is_result
 from cellblock_cell.link import Frame, Kind, Meta
 from forged_agent import linked

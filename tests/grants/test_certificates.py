@@ -9,8 +9,8 @@ from uuid import uuid4
 
 import pytest
 
-from cellblock import certificates
-from cellblock.certificates import NoCertificate
+from cellblock.grants import certificates
+from cellblock.grants.certificates import NoCertificate
 from operator_files import Authority, make_authority, secrets_dir
 from running_server import BUILT_IN, Json, RunningServer, ServedSession, refused, serving, until
 

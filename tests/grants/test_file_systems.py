@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cellblock.calls import Grants, Mount
 from cellblock.errors import MountFailed
+from cellblock.model.calls import Grants, Mount
 from cells import Bench, BenchCell
 from left_behind import Held, held
 from operator_files import shared_directory

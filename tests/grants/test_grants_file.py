@@ -9,8 +9,8 @@ from uuid import uuid4
 
 import pytest
 
-from cellblock import grants_file
-from cellblock.settings import SettingsError
+from cellblock.grants import grants_file
+from cellblock.settings.table import SettingsError
 from operator_files import grants_file as written
 from operator_files import shared_directory
 from running_server import BUILT_IN, Json, RunningServer, refused, serving

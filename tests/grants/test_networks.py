@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from cellblock.network_grants import AllowedDomain, AllowedNetwork, allowed_place
+from cellblock.model.network_grants import AllowedDomain, AllowedNetwork, allowed_place
 from operator_files import grants_file
 from running_server import Json, RunningServer, refused, serving
 

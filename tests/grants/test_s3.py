@@ -246,7 +246,7 @@ def test_nothing_of_the_broker_is_left_when_the_server_stops(tmp_path: Path, s3:
     with serving(tmp_path / "data", s3_endpoint=s3.url, grants_file=grants_file(tmp_path, text)) as server:
         session = start(server, ROLE)
         assert "data.csv" in printed(session, "aws s3 ls s3://bucket/")
-        assert any(b"cellblock.broker.process" in line for line in command_lines(server.process.pid))
+        assert any(b"cellblock.grants.broker.process" in line for line in command_lines(server.process.pid))
         server.stop()
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cellblock.runtime_layout import Runtime
+from cellblock.runtime.layout import Runtime
 from running_server import BUILT_IN, CELLBLOCK, Json, RunningServer, environment
 
 ROLE = "arn:aws:iam::123456789012:role/CodeInterpreterRole"

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cellblock.calls import FileToWrite, Run, RunCode, WriteFiles
-from cellblock.languages import LANGUAGES
+from cellblock.model.calls import FileToWrite, Run, RunCode, WriteFiles
+from cellblock.model.languages import LANGUAGES
 from cells import MIB, BenchCell
 
 CASES = Path(__file__).parent.parent / "cases"

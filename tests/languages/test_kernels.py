@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cellblock.calls import Run
+from cellblock.model.calls import Run
 from cells import MIB, Bench, BenchCell
 from languages.running import Program, fill, run, run_code
 

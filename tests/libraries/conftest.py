@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cellblock.runtime import Runtime
+from cellblock.runtime.builds import Runtime
 from cells import Bench, bench_settings
 
 # what takes long to import and is then shared by the cells, as it is in the template of a server

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cellblock.calls import RunCode
+from cellblock.model.calls import RunCode
 from cells import LIMITS, MIB, Bench, BenchCell, text
 
 CELLS = 8

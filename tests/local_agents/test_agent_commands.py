@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cellblock.agents import every
+from cellblock.agents.registry import every
 from running_server import CELLBLOCK, RunningServer, descendants, environment, until
 
 HANDLER = """

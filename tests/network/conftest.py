@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from cellblock.network_grants import INTERNET
-from cellblock.runtime import Runtime
+from cellblock.model.network_grants import INTERNET
+from cellblock.runtime.builds import Runtime
 from cellblock.sandbox.network_stacks import STACKS
 from cells import Bench, BenchCell, bench_settings, weaker_policy
 from network.world import World, small_internet

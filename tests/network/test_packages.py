@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from cellblock.calls import FileToWrite, RunCode, WriteFiles
-from cellblock.network_grants import INTERNET
-from cellblock.runtime import Runtime
+from cellblock.model.calls import FileToWrite, RunCode, WriteFiles
+from cellblock.model.network_grants import INTERNET
+from cellblock.runtime.builds import Runtime
 from cells import MIB, Bench, BenchCell
 from network.conftest import Opened
 from network.wheels import make_wheel, wheel_name

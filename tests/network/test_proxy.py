@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from cellblock.network_grants import INTERNET
-from cellblock.runtime import Runtime
+from cellblock.model.network_grants import INTERNET
+from cellblock.runtime.builds import Runtime
 from cellblock.sandbox.proxy.cell_end import PORT
 from cellblock.sandbox.proxy.door import CONNECTIONS, REFUSALS_TOLD
 from cells import Bench, BenchCell, bench_settings

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from cellblock.network_grants import INTERNET
+from cellblock.model.network_grants import INTERNET
 from cellblock.sandbox import user_network
 from cellblock.sandbox.network_stacks import NAME_SERVER, Stack
 from cells import BenchCell, children_of

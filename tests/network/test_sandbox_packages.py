@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cellblock.calls import FileToWrite, WriteFiles
+from cellblock.model.calls import FileToWrite, WriteFiles
 from cells import BenchCell
 from network.wheels import make_wheel, wheel_name
 

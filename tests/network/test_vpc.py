@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cellblock.network_grants import AllowedDomain, AllowedNetwork, NetworkGrant, allowed_place
+from cellblock.model.network_grants import AllowedDomain, AllowedNetwork, NetworkGrant, allowed_place
 from cellblock.sandbox.proxy.cell_end import PORT
 from cells import BenchCell
 from network.conftest import Opened

@@ -8,12 +8,13 @@ from pathlib import Path
 import click
 import pytest
 
-from cellblock import cli, command_pages, errors
+from cellblock import cli, errors
+from cellblock.commands import pages
 
 ROOT = Path(__file__).parents[2]
 
 
-LEAVES = list(command_pages.leaves(cli.commands, "cellblock"))
+LEAVES = list(pages.leaves(cli.commands, "cellblock"))
 
 
 def error_classes(base: type[errors.CellblockError]) -> Iterator[type[errors.CellblockError]]:
@@ -42,7 +43,7 @@ def test_help_of_a_command_shows_an_example(command: click.Command) -> None:
 
 def test_page_of_commands_is_what_they_say_of_themselves() -> None:
     page = (ROOT / "docs" / "commands.md").read_text()
-    assert page == command_pages.markdown(), "print it again: python -m cellblock.command_pages > docs/commands.md"
+    assert page == pages.markdown(), "print it again: python -m cellblock.commands.pages > docs/commands.md"
 
 
 @pytest.mark.parametrize("code", sorted({error.code for error in error_classes(errors.CellblockError)}))

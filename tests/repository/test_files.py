@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-RUNTIME_FILES = ROOT / "src" / "cellblock" / "runtime_files"
+RUNTIME_FILES = ROOT / "src" / "cellblock" / "runtime" / "files"
 NOT_OURS = {".git", ".venv", "demo-output", "build", "dist", "__pycache__"}
 REGISTRY = re.compile(r"\b(?:pypi|pythonhosted|npmjs|yarnpkg|jsr)\.(?:org|com|io|dev)\b|--(?:extra-)?index-url|--find-links", re.IGNORECASE)
 

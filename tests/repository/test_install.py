@@ -33,7 +33,7 @@ def test_installed_command_shows_its_help(empty_environment: Path, tmp_path: Pat
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_installed_package_carries_what_a_runtime_is_made_of(empty_environment: Path, tmp_path: Path) -> None:
-    code = "from cellblock.runtime_layout import FILES, INPUTS; print([name for name in INPUTS if not (FILES / name).is_file()])"
+    code = "from cellblock.runtime.layout import FILES, INPUTS; print([name for name in INPUTS if not (FILES / name).is_file()])"
     python = empty_environment / "bin" / "python"
     done = subprocess.run([python, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "[]\n"

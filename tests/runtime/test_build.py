@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from cellblock import runtime
 from cellblock.errors import HostNotReady
-from cellblock.runtime_layout import MANIFEST, BasePython, key_of, write_manifest
-from cellblock.settings import Settings
+from cellblock.runtime import builds
+from cellblock.runtime.layout import MANIFEST, BasePython, key_of, write_manifest
+from cellblock.settings.table import Settings
 
 BASE = BasePython(executable=Path("/usr/bin/python3.11"), prefix=Path("/usr"), version="3.11.2")
 
@@ -36,35 +36,35 @@ def entries(settings: Settings) -> list[str]:
     return sorted(path.name for path in (settings.cache_dir / "runtimes").iterdir())
 
 
-def ignore(progress: runtime.Progress) -> None:
+def ignore(progress: builds.Progress) -> None:
     """No display."""
 
 
 def test_failed_build_names_the_step_and_shows_what_the_tool_said(host: Settings) -> None:
     with pytest.raises(HostNotReady, match="the step that failed: make the environment\nuv ended with status"):
-        runtime.build(host, ignore)
+        builds.build(host, ignore)
 
 
 def test_failed_build_leaves_nothing_but_the_lock(host: Settings) -> None:
     with pytest.raises(HostNotReady):
-        runtime.build(host, ignore)
+        builds.build(host, ignore)
     assert entries(host) == [".lock"]
-    assert runtime.find(host) is None
+    assert builds.find(host) is None
 
 
 def test_interrupted_build_leaves_nothing_but_the_lock(host: Settings) -> None:
-    def interrupt(progress: runtime.Progress) -> None:
+    def interrupt(progress: builds.Progress) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        runtime.build(host, interrupt)
+        builds.build(host, interrupt)
     assert entries(host) == [".lock"]
 
 
 def test_what_a_killed_build_left_is_removed_by_the_next_one(host: Settings) -> None:
     (host.cache_dir / "runtimes" / ".building-dead" / "bin").mkdir(parents=True)
     with pytest.raises(HostNotReady):
-        runtime.build(host, ignore)
+        builds.build(host, ignore)
     assert entries(host) == [".lock"]
 
 
@@ -75,36 +75,36 @@ def test_build_waits_for_another_and_says_so(host: Settings) -> None:
     other = os.open(place / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(other, fcntl.LOCK_EX)
 
-    def release(progress: runtime.Progress) -> None:
+    def release(progress: builds.Progress) -> None:
         seen.append(progress.title)
         fcntl.flock(other, fcntl.LOCK_UN)
 
     with pytest.raises(HostNotReady):
-        runtime.build(host, release)
+        builds.build(host, release)
     os.close(other)
     assert seen == ["wait for the build that another process runs", "make the environment"]
 
 
 def test_finished_runtime_is_found_and_not_built_again(host: Settings) -> None:
-    wanted = runtime.wanted(host)
+    wanted = builds.wanted(host)
     wanted.path.mkdir(parents=True)
     write_manifest(wanted.path, wanted.key, wanted.base)
-    assert runtime.find(host) == wanted
-    assert runtime.build(host, pytest.fail) == wanted
+    assert builds.find(host) == wanted
+    assert builds.build(host, pytest.fail) == wanted
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"key": "another"}'])
 def test_directory_without_its_manifest_is_no_runtime(host: Settings, content: str) -> None:
-    wanted = runtime.wanted(host)
+    wanted = builds.wanted(host)
     wanted.path.mkdir(parents=True)
     (wanted.path / MANIFEST).write_text(content)
-    assert runtime.find(host) is None
+    assert builds.find(host) is None
 
 
 def test_cache_directory_that_cannot_be_made_is_named(host: Settings) -> None:
     host.cache_dir.write_text("a file")
     with pytest.raises(HostNotReady, match="CELLBLOCK_CACHE_DIR names another place"):
-        runtime.build(host, ignore)
+        builds.build(host, ignore)
 
 
 def test_same_inputs_have_the_same_key() -> None:

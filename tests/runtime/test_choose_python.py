@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cellblock.errors import HostNotReady
-from cellblock.runtime_python import choose
+from cellblock.runtime.python import choose
 
 
 def interpreter(path: Path, *, says: object, exit_status: int = 0) -> str:

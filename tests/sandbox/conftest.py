@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cellblock.runtime import Runtime
+from cellblock.runtime.builds import Runtime
 from cells import Bench, BenchCell, bench_settings
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from cellblock.calls import FilesWritten, ReadStream, ToolFailed, WriteStream
-from cellblock.cell_download import WINDOW_BYTES, Incoming
-from cellblock.cell_link import CellLink
 from cellblock.errors import CellEnded
+from cellblock.model.calls import FilesWritten, ReadStream, ToolFailed, WriteStream
+from cellblock.nodes.download import WINDOW_BYTES, Incoming
+from cellblock.nodes.link import CellLink
 from cellblock_cell.link import Kind, Meta
 from forged_agent import ForgedAgent, linked
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from cellblock.calls import FileToWrite, RemoveFiles, Run, WriteFiles
-from cellblock.runtime import Runtime
+from cellblock.model.calls import FileToWrite, RemoveFiles, Run, WriteFiles
+from cellblock.runtime.builds import Runtime
 from cells import MIB, PRELUDE, Bench, BenchCell, bench_settings
 from left_behind import held
 

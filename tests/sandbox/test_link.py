@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cellblock.calls import (
+from cellblock.errors import CellDied, CellEnded, HostIsFull, HostNotReady
+from cellblock.model.calls import (
     Call,
     FileToWrite,
     GetTask,
@@ -26,8 +27,7 @@ from cellblock.calls import (
     ToolFailed,
     WriteFiles,
 )
-from cellblock.cell_link import CellLink
-from cellblock.errors import CellDied, CellEnded, HostIsFull, HostNotReady
+from cellblock.nodes.link import CellLink
 from cellblock_cell.link import BODY_LIMIT_BYTES, META_LIMIT_BYTES, Frame, Kind, encode
 from forged_agent import ForgedAgent, linked
 

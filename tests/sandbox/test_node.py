@@ -9,10 +9,10 @@ from concurrent.futures import Future
 
 import pytest
 
-from cellblock.calls import Run
 from cellblock.errors import CellDied, CellEnded, HostNotReady
-from cellblock.nodes import LocalCell
-from cellblock.runtime import Runtime
+from cellblock.model.calls import Run
+from cellblock.nodes.local import LocalCell
+from cellblock.runtime.builds import Runtime
 from cells import LIMITS, Bench, bench_settings, children_of, wait_gone, weaker_policy
 from left_behind import held
 

@@ -8,9 +8,9 @@ import zipfile
 
 import pytest
 
-from cellblock.calls import FileToWrite, ListFiles, WriteFiles
-from cellblock.nodes import policy_for
-from cellblock.runtime import Runtime
+from cellblock.model.calls import FileToWrite, ListFiles, WriteFiles
+from cellblock.nodes.local import policy_for
+from cellblock.runtime.builds import Runtime
 from cells import Bench, BenchCell, bench_settings
 
 RANDOM = """

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cellblock.runtime import Runtime
+from cellblock.runtime.builds import Runtime
 from cells import is_alive, wait_gone
 
 SCRIPT = Path(__file__).parent.parent / "node_process.py"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cellblock.calls import CellUsage, RunCommand
 from cellblock.errors import CellEnded
-from cellblock.runtime import Runtime
+from cellblock.model.calls import CellUsage, RunCommand
+from cellblock.runtime.builds import Runtime
 from cells import MIB, Bench, BenchCell, bench_settings
 from running_server import until
 

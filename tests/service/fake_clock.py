@@ -6,7 +6,7 @@ import asyncio
 
 
 class FakeClock:
-    """Implements cellblock.clock.Clock."""
+    """Implements cellblock.machine.clock.Clock."""
 
     def __init__(self) -> None:
         self._now = 1000.0

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 from uuid import uuid4
 
-from cellblock.calls import (
+from cellblock.errors import CellEnded, HostNotReady
+from cellblock.model.calls import (
     NO_GRANTS,
     Call,
     CellLimits,
@@ -40,14 +41,13 @@ from cellblock.calls import (
     ToolFailed,
     WriteFiles,
 )
-from cellblock.errors import CellEnded, HostNotReady
 
 Script = Callable[["FakeCell", Call[Any]], Awaitable[Any]]
 
 
 @dataclass(eq=False)
 class FakeCell:
-    """Implements cellblock.calls.Cell: keeps files in a dictionary, "runs" code by the node's scripts."""
+    """Implements cellblock.model.calls.Cell: keeps files in a dictionary, "runs" code by the node's scripts."""
 
     name: str
     node: FakeNode
@@ -105,7 +105,7 @@ class FakeCell:
 
 
 class FakeNode:
-    """Implements cellblock.calls.Node."""
+    """Implements cellblock.model.calls.Node."""
 
     def __init__(self) -> None:
         self.cells: list[FakeCell] = []

@@ -16,13 +16,13 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from cellblock.data_directory import read_credentials
-from cellblock.listeners import Address
-from cellblock.model import AccessKey, Account, new_access_key, now
-from cellblock.policies import EVERYTHING, Policy
+from cellblock.machine.data_directory import read_credentials
+from cellblock.machine.listeners import Address
+from cellblock.machine.signals import StopSignals
+from cellblock.model.policies import EVERYTHING, Policy
+from cellblock.model.resources import AccessKey, Account, new_access_key, now
 from cellblock.server import serve
-from cellblock.settings import Settings
-from cellblock.signals import StopSignals
+from cellblock.settings.table import Settings
 from cellblock.store.sqlite import SqliteStore
 from service.fake_clock import FakeClock
 from service.fake_node import FakeCell, FakeNode

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from cellblock.model import new_secret, now
-from cellblock.policies import Policy
+from cellblock.model.policies import Policy
+from cellblock.model.resources import new_secret, now
 from service.served import BUILT_IN, Served, invoke, off_loop, refused, serving
 
 OTHER_ACCOUNT = "999999999999"

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from cellblock.rotating_file import KEPT_FILES, RotatingFile, oldest_first
-from cellblock.runtime import Runtime
+from cellblock.observing.rotating_file import KEPT_FILES, RotatingFile, oldest_first
+from cellblock.runtime.builds import Runtime
 from running_server import serving as serving_process
 from service.served import BUILT_IN, off_loop, refused, serving
 

@@ -16,8 +16,8 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from cellblock.attempts import Attempt
-from cellblock.calls import Call, RunCode
+from cellblock.model.calls import Call, RunCode
+from cellblock.service.attempts import Attempt
 from cellblock.wire.head import read_head
 from service.fake_clock import FakeClock
 from service.fake_node import FakeCell, FakeNode, done

@@ -14,7 +14,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-from cellblock.runtime import Runtime
+from cellblock.runtime.builds import Runtime
 
 CELLBLOCK = Path(sys.executable).parent / "cellblock"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from cellblock.endings import RETRY_SECONDS, Endings
 from cellblock.errors import StoreUnavailable
+from cellblock.sessions.endings import RETRY_SECONDS, Endings
 from service.fake_clock import FakeClock
 from service.served import until
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from cellblock import http_body
-from cellblock.clock import MonotonicClock
 from cellblock.errors import ValidationFailed
-from cellblock.http_body import LARGE_BYTES, LEAST_BYTES_A_SECOND, Bodies, Receive
+from cellblock.http import body
+from cellblock.http.body import LARGE_BYTES, LEAST_BYTES_A_SECOND, Bodies, Receive
+from cellblock.machine.clock import MonotonicClock
 
 PATIENCE_SECONDS = 0.3
 PAUSE_SECONDS = 0.02
@@ -20,7 +20,7 @@ LIMIT_BYTES = 100 * LARGE_BYTES
 
 @pytest.fixture(autouse=True)
 def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_body, "READ_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(body, "READ_SECONDS", PATIENCE_SECONDS)
 
 
 async def pause(seconds: float) -> None:

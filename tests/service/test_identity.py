@@ -7,10 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
-from cellblock.access import require
 from cellblock.errors import AccessDenied
-from cellblock.model import AccessKey, now
-from cellblock.policies import Policy, Statement
+from cellblock.model.policies import Policy, Statement
+from cellblock.model.resources import AccessKey, now
+from cellblock.service.access import require
 from service.served import BUILT_IN, Served, off_loop, refused
 
 ARN = f"arn:aws:bedrock-agentcore:us-east-1:aws:code-interpreter/{BUILT_IN}"

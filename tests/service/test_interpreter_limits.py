@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from cellblock.errors import ValidationFailed
-from cellblock.interpreter_limits import cell_limits, kept_limits, limits_of
-from cellblock.settings import MIB, Settings
+from cellblock.sessions.interpreter_limits import cell_limits, kept_limits, limits_of
+from cellblock.settings.table import MIB, Settings
 
 SETTINGS = Settings(data_dir=Path("/data"), cache_dir=Path("/cache"))
 TAGS = {"cellblock:memory-mb": "2048", "cellblock:cpus": "2.5", "cellblock:pids": "300", "cellblock:disk-mb": "1000"}

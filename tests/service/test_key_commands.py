@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cellblock.data_directory import read_credentials
+from cellblock.machine.data_directory import read_credentials
 from running_server import CELLBLOCK, environment
 from service.served import BUILT_IN, Served, off_loop, refused
 

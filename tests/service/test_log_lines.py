@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from cellblock import log_lines
+from cellblock.observing import log_lines
 from service.served import serving
 
 

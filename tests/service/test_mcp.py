@@ -17,9 +17,9 @@ import pytest
 from mcp.client import Client
 from mcp.shared.exceptions import MCPError
 
-from cellblock.calls import Call
 from cellblock.mcp import connections
-from cellblock.policies import Policy
+from cellblock.model.calls import Call
+from cellblock.model.policies import Policy
 from mcp_clients import headers_of, http_client, texts
 from service.fake_clock import FakeClock
 from service.fake_node import FakeCell, done

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from cellblock import metering as metering_module
-from cellblock.calls import MemoryUse
 from cellblock.errors import Internal
-from cellblock.metering import LIVE_FLUSH_SECONDS, Metering, log_fields
-from cellblock.meters import SessionMeter
+from cellblock.model.calls import MemoryUse
+from cellblock.model.usage import GIB, CallFacts, CallUsage, Owner, Prices, SessionUsage, UsageQuery, UsageSum
+from cellblock.sessions import metering as metering_module
+from cellblock.sessions.metering import LIVE_FLUSH_SECONDS, Metering, log_fields
+from cellblock.sessions.meters import SessionMeter
 from cellblock.store.sqlite import SqliteStore
-from cellblock.usage import GIB, CallFacts, CallUsage, Owner, Prices, SessionUsage, UsageQuery, UsageSum
 from service.fake_clock import FakeClock
 from service.fake_node import FakeCell, FakeNode
 

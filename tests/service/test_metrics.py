@@ -10,7 +10,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from cellblock.settings import Settings, SettingsError
+from cellblock.settings.table import Settings, SettingsError
 from service.served import BUILT_IN, Served, refused, serving, until
 
 DASHBOARD = Path(__file__).parents[2] / "deploy" / "grafana.json"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cellblock.endpoint import OPERATOR_SOCKET_NAME, NoServer
-from cellblock.operator_client import OperatorClient, OperatorRefused
+from cellblock.machine.endpoint import OPERATOR_SOCKET_NAME, NoServer
+from cellblock.terminal.operator_client import OperatorClient, OperatorRefused
 from service.served import Served, off_loop, serving
 
 ASK = """

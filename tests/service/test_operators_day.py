@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from cellblock import settings
-from cellblock.runtime import Runtime
+from cellblock.runtime.builds import Runtime
+from cellblock.settings import table
 from running_server import CELLBLOCK, environment
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +33,7 @@ def commands() -> str:
 
 def placed(text: str, place: Path) -> str:
     """The same below a directory of the test, with the runtime that is built, and a free port."""
-    text = text.replace("/var/cache/cellblock", str(settings.load().cache_dir))
+    text = text.replace("/var/cache/cellblock", str(table.load().cache_dir))
     text = re.sub(r"(?<![\w.])/(etc|var/backups)\b", f"{place}/\\1", text)
     return text.replace("/opt/cellblock/bin/cellblock", str(CELLBLOCK))
 

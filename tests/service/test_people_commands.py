@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from cellblock.command_output import plain, terminal_text
-from cellblock.runtime import Runtime
+from cellblock.runtime.builds import Runtime
+from cellblock.terminal.output import plain, terminal_text
 from running_server import CELLBLOCK, RunningServer, environment, serving, until
 
 COMPLETE = {"_CELLBLOCK_COMPLETE": "bash_complete"}

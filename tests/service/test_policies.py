@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from cellblock.access import require
 from cellblock.errors import AccessDenied
-from cellblock.model import AccessKey, new_access_key
-from cellblock.policies import EVERYTHING, LONGEST_POLICY, Policy, PolicyError, decide
+from cellblock.model.policies import EVERYTHING, LONGEST_POLICY, Policy, PolicyError, decide
+from cellblock.model.resources import AccessKey, new_access_key
+from cellblock.service.access import require
 
 BUILT_IN = "arn:aws:bedrock-agentcore:us-east-1:aws:code-interpreter/aws.codeinterpreter.v1"
 CUSTOM = "arn:aws:bedrock-agentcore:us-east-1:123456789012:code-interpreter-custom/sales-0123456789"

@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from cellblock.calls import CellLimits, Grants
-from cellblock.network_grants import INTERNET, AllowedDomain, NetworkGrant
-from cellblock.pools import MOST_KINDS, Pools
+from cellblock.model.calls import CellLimits, Grants
+from cellblock.model.network_grants import INTERNET, AllowedDomain, NetworkGrant
+from cellblock.sessions.pools import MOST_KINDS, Pools
 from service.fake_clock import FakeClock
 from service.fake_node import FakeNode
 from service.served import until

@@ -7,7 +7,7 @@ import weakref
 
 import pytest
 
-from cellblock.repeats import KEPT_BYTES, KEPT_SECONDS, CallInterrupted, CallKey, Repeats
+from cellblock.service.repeats import KEPT_BYTES, KEPT_SECONDS, CallInterrupted, CallKey, Repeats
 from service.fake_clock import FakeClock
 
 

@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from cellblock.clients.results import Image
-from cellblock.repl.images import PNG, protocol_of, save, shown
-from cellblock.repl.lines import Code, Command, LineError, Word, is_complete, read_line
-from cellblock.repl.prompt import piped
-from cellblock.runtime import Runtime
+from cellblock.runtime.builds import Runtime
+from cellblock.terminal.repl.images import PNG, protocol_of, save, shown
+from cellblock.terminal.repl.lines import Code, Command, LineError, Word, is_complete, read_line
+from cellblock.terminal.repl.prompt import piped
 from running_server import CELLBLOCK, RunningServer, environment, serving
 
 PLOT = "import matplotlib.pyplot as p; _ = p.plot([1, 2]); p.show()"

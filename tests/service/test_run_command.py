@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from cellblock.calls import Call, Image, RunCode
-from cellblock.run_command import Job, JobFailed, run_job
-from cellblock.settings import Settings
+from cellblock.model.calls import Call, Image, RunCode
+from cellblock.settings.table import Settings
+from cellblock.terminal.run_command import Job, JobFailed, run_job
 from service.fake_node import FakeCell, FakeNode, done
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from cellblock.calls import Call
-from cellblock.data_directory import DataDirectoryError
-from cellblock.endpoint import NoServer, exports, read_endpoint
-from cellblock.listeners import Address
+from cellblock.machine.data_directory import DataDirectoryError
+from cellblock.machine.endpoint import NoServer, exports, read_endpoint
+from cellblock.machine.listeners import Address
+from cellblock.machine.signals import StopSignals
+from cellblock.model.calls import Call
 from cellblock.server import serve
-from cellblock.settings import Settings
-from cellblock.signals import StopSignals
+from cellblock.settings.table import Settings
 from service.fake_node import FakeCell, FakeNode, done
 from service.served import Served, serving
 

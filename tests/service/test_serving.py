@@ -21,12 +21,12 @@ import boto3
 import httpx
 import pytest
 
-from cellblock.data_directory import read_credentials
 from cellblock.errors import CommandFailed
-from cellblock.http_server import Certificates
-from cellblock.listeners import connect_unix, unix_listener
-from cellblock.runtime import Runtime
-from cellblock.settings import Settings, SettingsError
+from cellblock.http.server import Certificates
+from cellblock.machine.data_directory import read_credentials
+from cellblock.machine.listeners import connect_unix, unix_listener
+from cellblock.runtime.builds import Runtime
+from cellblock.settings.table import Settings, SettingsError
 from operator_files import Authority, make_authority
 from running_server import BUILT_IN, CELLBLOCK, environment, until
 from service.served import off_loop, serving

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from cellblock.calls import Call
 from cellblock.errors import CellEnded
+from cellblock.model.calls import Call
 from service.fake_clock import FakeClock
 from service.fake_node import FakeCell, FakeNode, done
 from service.served import Served, Session, serving, until

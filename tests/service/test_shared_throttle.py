@@ -11,9 +11,9 @@ from typing import cast
 import pytest
 
 from cellblock.errors import StoreUnavailable, Throttled
-from cellblock.model import Granted, TokenWant
-from cellblock.settings import Settings
-from cellblock.shared_throttle import AWAY_SECONDS, SharedThrottle
+from cellblock.model.resources import Granted, TokenWant
+from cellblock.service.shared_throttle import AWAY_SECONDS, SharedThrottle
+from cellblock.settings.table import Settings
 from cellblock.store.protocol import ClusterStore
 from cellblock.store.sqlite import SqliteStore
 from service.fake_clock import FakeClock

@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from cellblock import http_protocol, listeners
-from cellblock.calls import Call
+from cellblock.http import protocol
+from cellblock.machine import listeners
+from cellblock.model.calls import Call
 from service.fake_node import FakeCell, FakeNode, done
 from service.served import Served, off_loop, serving, until
 from service.test_calls import WAIT, signed
@@ -79,7 +80,7 @@ async def test_client_that_takes_nothing_of_its_answer_is_cut_off(data_dir: Path
 
 
 async def test_client_that_does_not_finish_its_head_is_told_and_cut_off(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.2)
     async with serving(data_dir) as served:
         with connection(served) as slow:
             await off_loop(slow.sendall, b"GET /ping HTTP/1.1\r\nHost: he")
@@ -88,7 +89,7 @@ async def test_client_that_does_not_finish_its_head_is_told_and_cut_off(data_dir
 
 
 async def test_time_for_a_head_does_not_end_a_long_call_or_a_pause_between_two(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.2)
     ping = b"GET /ping HTTP/1.1\r\nHost: here\r\n\r\n"
     async with serving(data_dir) as served:
         with connection(served) as slow:

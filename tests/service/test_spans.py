@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from opentelemetry import trace
 
-from cellblock import spans
+from cellblock.observing import spans
 from service.fake_clock import FakeClock
 from service.served import BUILT_IN, off_loop, refused, serving, until
 from service.telemetry_receiver import attributes, receiving

@@ -12,8 +12,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from cellblock.errors import Throttled
-from cellblock.settings import Settings
-from cellblock.throttle import Throttle, rates
+from cellblock.service.throttle import Throttle, rates
+from cellblock.settings.table import Settings
 from cellblock.wire.operations import OPERATIONS
 from service.fake_clock import FakeClock
 from service.served import BUILT_IN, Served, off_loop, refused, serving

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cellblock.calls import Call, Image, RunCode, TaskState
+from cellblock.model.calls import Call, Image, RunCode, TaskState
 from service.fake_node import FakeCell, FakeNode, done
 from service.served import BUILT_IN, Served, Session, off_loop
 

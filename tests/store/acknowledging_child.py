@@ -7,7 +7,7 @@ import itertools
 import sys
 from pathlib import Path
 
-from cellblock.model import BUILT_IN_INTERPRETER_ID, Interpreter, Session, new_interpreter_id, new_session_id, now
+from cellblock.model.resources import BUILT_IN_INTERPRETER_ID, Interpreter, Session, new_interpreter_id, new_session_id, now
 from cellblock.store.sqlite import SqliteStore
 
 ACCOUNT = "111122223333"

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from cellblock.data_directory import SECRETS_KEY_NAME, DataDirectoryError
 from cellblock.errors import AccessKeyNotFound, AccountExists, AccountNotFound, KeyNameInUse, UnknownKey
-from cellblock.key_ring import KeyRing
-from cellblock.model import AccessKey, Account, new_access_key, new_secret, now
-from cellblock.policies import Policy, Statement
+from cellblock.machine.data_directory import SECRETS_KEY_NAME, DataDirectoryError
+from cellblock.model.policies import Policy, Statement
+from cellblock.model.resources import AccessKey, Account, new_access_key, new_secret, now
+from cellblock.service.key_ring import KeyRing
 from cellblock.store.protocol import Store
 from cellblock.store.sealing import Sealer, is_sealed
 from cellblock.store.sqlite import SqliteStore

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from cellblock.backup import BackupError, back_up, restore
-from cellblock.data_directory import DataDirectoryInUse, hold_data_directory, read_credentials
-from cellblock.first_key import ensure_first_key
-from cellblock.model import PageRequest
+from cellblock.machine.backup import BackupError, back_up, restore
+from cellblock.machine.data_directory import DataDirectoryInUse, hold_data_directory, read_credentials
+from cellblock.model.resources import PageRequest
+from cellblock.service.first_key import ensure_first_key
 from cellblock.store.sqlite import SqliteStore
 from store.things import ACCOUNT, interpreter
 

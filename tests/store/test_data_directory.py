@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from cellblock.data_directory import (
+from cellblock.errors import UnknownKey
+from cellblock.machine.data_directory import (
     CREDENTIALS_NAME,
     PID_NAME,
     DataDirectoryError,
@@ -23,9 +24,8 @@ from cellblock.data_directory import (
     prepare_private_file,
     read_credentials,
 )
-from cellblock.errors import UnknownKey
-from cellblock.first_key import ensure_first_key
-from cellblock.model import new_access_key
+from cellblock.model.resources import new_access_key
+from cellblock.service.first_key import ensure_first_key
 from cellblock.store.protocol import Store
 from cellblock.store.sqlite import SqliteStore
 from store.things import ACCOUNT, OTHER_ACCOUNT, interpreter
@@ -33,7 +33,7 @@ from store.things import ACCOUNT, OTHER_ACCOUNT, interpreter
 HOLD = """
 import sys
 from pathlib import Path
-from cellblock.data_directory import hold_data_directory
+from cellblock.machine.data_directory import hold_data_directory
 with hold_data_directory(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cellblock.model import BUILT_IN_INTERPRETER_ID, SessionKey
+from cellblock.model.resources import BUILT_IN_INTERPRETER_ID, SessionKey
 from cellblock.store.sqlite import SqliteStore
 
 CHILD = Path(__file__).with_name("acknowledging_child.py")

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from cellblock.errors import AccessDenied, IdempotencyMismatch, InterpreterInUse, InterpreterNotFound, NameInUse, QuotaExceeded
-from cellblock.model import BUILT_IN_INTERPRETER, BUILT_IN_INTERPRETER_ID, PageRequest
+from cellblock.model.resources import BUILT_IN_INTERPRETER, BUILT_IN_INTERPRETER_ID, PageRequest
 from cellblock.store.protocol import Store
 from store.things import ACCOUNT, OTHER_ACCOUNT, START, SteppingClock, claim, interpreter, session
 

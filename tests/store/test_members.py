@@ -12,9 +12,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from cellblock.data_directory import SECRETS_KEY_NAME, DataDirectoryError
 from cellblock.errors import QuotaExceeded, StoreUnavailable
-from cellblock.model import NodeFigures, new_access_key
+from cellblock.machine.data_directory import SECRETS_KEY_NAME, DataDirectoryError
+from cellblock.model.resources import NodeFigures, new_access_key
 from cellblock.store import postgres as postgres_store
 from cellblock.store.postgres import ACCOUNTS_LOCK, WRITERS_LOCK, PostgresStore, Role
 from postgres_server import PostgresServer

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from cellblock.data_directory import DATABASE_NAME, DataDirectoryError
-from cellblock.model import new_access_key
-from cellblock.policies import Policy, Statement
+from cellblock.machine.data_directory import DATABASE_NAME, DataDirectoryError
+from cellblock.model.policies import Policy, Statement
+from cellblock.model.resources import new_access_key
 from cellblock.store.lanes import sqlite_engine
 from cellblock.store.migrations import STEPS, migrate
 from cellblock.store.schema import metadata

@@ -8,7 +8,7 @@ from uuid import UUID
 import botocore.session
 import pytest
 
-from cellblock.model import BUILT_IN_INTERPRETER, Interpreter, new_interpreter_id, new_session_id, new_task_id
+from cellblock.model.resources import BUILT_IN_INTERPRETER, Interpreter, new_interpreter_id, new_session_id, new_task_id
 from store.things import ACCOUNT, interpreter, session
 
 

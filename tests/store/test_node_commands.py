@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cellblock.cli import commands
-from cellblock.model import NodeFigures
+from cellblock.model.resources import NodeFigures
 from cellblock.store.postgres import PostgresStore
 from postgres_server import PostgresServer
 from running_server import CELLBLOCK, environment

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from cellblock.errors import NodeClosed, NodeNotFound, SessionNotFound
-from cellblock.model import NodeFigures, TokenWant
+from cellblock.model.resources import NodeFigures, TokenWant
 from cellblock.store.protocol import ClusterStore
 from store.things import ACCOUNT, START, SteppingClock, claim, node, session
 

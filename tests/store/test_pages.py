@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from cellblock.errors import ValidationFailed
-from cellblock.model import BUILT_IN_INTERPRETER_ID, PageRequest, Session
+from cellblock.model.resources import BUILT_IN_INTERPRETER_ID, PageRequest, Session
 from cellblock.store.protocol import Store
 from store.things import ACCOUNT, START, interpreter, session
 

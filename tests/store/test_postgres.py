@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from cellblock.data_directory import DataDirectoryError
 from cellblock.errors import StoreUnavailable, ValidationFailed
-from cellblock.model import new_access_key
+from cellblock.machine.data_directory import DataDirectoryError
+from cellblock.model.resources import new_access_key
 from cellblock.store.postgres import PostgresStore
 from postgres_server import PostgresServer, postgres
 from store.things import ACCOUNT, interpreter, session

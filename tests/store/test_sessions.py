@@ -15,7 +15,7 @@ from cellblock.errors import (
     SessionAlreadyTerminated,
     SessionNotFound,
 )
-from cellblock.model import PageRequest, SessionKey
+from cellblock.model.resources import PageRequest, SessionKey
 from cellblock.store.protocol import Store
 from store.things import ACCOUNT, OTHER_ACCOUNT, START, SteppingClock, claim, interpreter, session
 

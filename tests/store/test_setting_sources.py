@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cellblock import settings
-from cellblock.settings import SettingsError
+from cellblock.settings import table
+from cellblock.settings.table import SettingsError
 
 CELLBLOCK = Path(sys.executable).parent / "cellblock"
 
@@ -24,7 +24,7 @@ def file(tmp_path: Path) -> Path:
 def refusal(file: Path, text: str) -> str:
     file.write_text(text)
     with pytest.raises(SettingsError) as caught:
-        settings.load(file=file)
+        table.load(file=file)
     return str(caught.value)
 
 
@@ -32,7 +32,7 @@ def test_flag_wins_over_environment_and_environment_over_file(file: Path, monkey
     file.write_text("# limits\nmemory_mb = 100\nprocesses = 100\n\nopen_files = 100\n")
     monkeypatch.setenv("CELLBLOCK_MEMORY_MB", "200")
     monkeypatch.setenv("CELLBLOCK_PROCESSES", "200")
-    found = settings.read({"memory_mb": "300"}, file)
+    found = table.read({"memory_mb": "300"}, file)
     assert (found.settings.memory_mb, found.settings.processes, found.settings.open_files, found.settings.tmp_mb) == (300, 200, 100, 128)
     origins = [found.origins[name] for name in ("memory_mb", "processes", "open_files", "tmp_mb")]
     assert origins == ["--memory-mb", "CELLBLOCK_PROCESSES", f"{file}:5", "default"]
@@ -40,14 +40,14 @@ def test_flag_wins_over_environment_and_environment_over_file(file: Path, monkey
 
 def test_file_takes_numbers_texts_and_lists(file: Path) -> None:
     file.write_text('cpus = 0.5\npreload = ["numpy", "json"]\nlog_level = "error"\ndata_dir = "/data"\n')
-    found = settings.load(file=file)
+    found = table.load(file=file)
     assert (found.cpus, found.preload, found.log_level, found.data_dir) == (0.5, ("numpy", "json"), "error", Path("/data"))
 
 
 def test_variable_names_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file.write_text("pool_size = 9\n")
     monkeypatch.setenv("CELLBLOCK_CONFIG", str(file))
-    assert settings.load().pool_size == 9
+    assert table.load().pool_size == 9
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root's file is in /etc")
@@ -56,7 +56,7 @@ def test_file_of_an_ordinary_user_is_below_home(tmp_path: Path, monkeypatch: pyt
     place = tmp_path / ".config" / "cellblock" / "cellblock.toml"
     place.parent.mkdir(parents=True)
     place.write_text("pool_size = 9\n")
-    assert settings.load().pool_size == 9
+    assert table.load().pool_size == 9
 
 
 def test_unknown_setting_is_told_with_its_line(file: Path) -> None:
@@ -81,12 +81,12 @@ def test_malformed_file_is_told_with_the_line(file: Path) -> None:
 
 def test_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"missing.toml cannot be read: No such file"):
-        settings.load(file=tmp_path / "missing.toml")
+        table.load(file=tmp_path / "missing.toml")
 
 
 def test_flag_that_is_not_allowed_is_told(file: Path) -> None:
     with pytest.raises(SettingsError, match=r"--pool-size=many: allowed is a whole number"):
-        settings.load({"pool_size": "many"})
+        table.load({"pool_size": "many"})
 
 
 def test_command_prints_effective_values_and_their_origins(file: Path) -> None:
@@ -98,7 +98,7 @@ def test_command_prints_effective_values_and_their_origins(file: Path) -> None:
     assert found["pool_size"] == {"value": "3", "from": "CELLBLOCK_POOL_SIZE"}
     assert found["cpus"] == {"value": "2.0", "from": "--cpus"}
     assert found["tmp_mb"] == {"value": "128", "from": "default"}
-    assert found.keys() == settings.TABLE.keys()
+    assert found.keys() == table.TABLE.keys()
 
 
 def test_start_ends_with_the_line_that_is_wrong(file: Path) -> None:

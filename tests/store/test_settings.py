@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from cellblock import settings
-from cellblock.settings import Settings, SettingsError
+from cellblock.settings import table
+from cellblock.settings.table import Settings, SettingsError
 
 HOME = {"HOME": "/home/somebody"}
 DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
@@ -21,7 +21,7 @@ def read(**variables: str) -> Settings:
 
 
 def test_documentation_is_what_the_table_prints() -> None:
-    assert DOCUMENT.read_text(encoding="utf-8") == settings.markdown()
+    assert DOCUMENT.read_text(encoding="utf-8") == table.markdown()
 
 
 def test_guide_limits_are_the_defaults() -> None:
@@ -131,5 +131,5 @@ def test_host_ids_beyond_the_last_are_refused() -> None:
 
 def test_this_process_is_read_at_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CELLBLOCK_POOL_SIZE", "7")
-    assert settings.load().pool_size == 7
-    assert settings.host_environment()["CELLBLOCK_POOL_SIZE"] == "7"
+    assert table.load().pool_size == 7
+    assert table.host_environment()["CELLBLOCK_POOL_SIZE"] == "7"

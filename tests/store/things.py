@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from cellblock.model import (
+from cellblock.model.resources import (
     BUILT_IN_INTERPRETER_ID,
     Claim,
     ClaimedOperation,

@@ -16,7 +16,7 @@ from botocore.parsers import create_parser
 from botocore.serialize import create_serializer
 from botocore.session import Session
 
-from cellblock.requests import OperationRequest
+from cellblock.model.requests import OperationRequest
 from cellblock.wire.encoding import Response
 from cellblock.wire.head import Head, read_head
 from cellblock.wire.operations import match

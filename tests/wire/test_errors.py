@@ -9,7 +9,7 @@ from botocore.exceptions import EventStreamError
 
 from cellblock import errors
 from cellblock.errors import CellblockError, FieldProblem
-from cellblock.results import ToolResult
+from cellblock.model.results import ToolResult
 from cellblock.wire.encoding import error, stream_headers
 from cellblock.wire.eventstream import exception_event
 from wire.botocore_judge import parsed, streamed

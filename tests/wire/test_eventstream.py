@@ -10,7 +10,7 @@ import pytest
 from botocore.eventstream import EventStreamBuffer, EventStreamMessage
 
 from cellblock.errors import Internal
-from cellblock.results import FileBlock, ImageBlock, LinkBlock, Structured, TextBlock, ToolResult
+from cellblock.model.results import FileBlock, ImageBlock, LinkBlock, Structured, TextBlock, ToolResult
 from cellblock.wire.encoding import blob_size, result_into, stream_headers, text_size
 from cellblock.wire.eventstream import PAYLOAD_MAX_BYTES, result_event
 from wire.botocore_judge import streamed

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cellblock.errors import CellblockError, UnknownOperation, ValidationFailed
-from cellblock.requests import FileInSession
+from cellblock.model.requests import FileInSession
 from cellblock.wire.file_paths import file_in_session
 from cellblock.wire.head import Head
 

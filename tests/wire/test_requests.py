@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cellblock import requests
 from cellblock.errors import UnknownOperation, ValidationFailed
+from cellblock.model import requests
 from cellblock.wire.head import read_head
 from cellblock.wire.operations import match
 from cellblock.wire.validation import parse

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from cellblock.model import BUILT_IN_INTERPRETER, Interpreter, Page, Session
+from cellblock.model.resources import BUILT_IN_INTERPRETER, Interpreter, Page, Session
 from cellblock.wire import operations
 from cellblock.wire.encoding import Context, response
 from cellblock.wire.operations import Operation

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cellblock.errors import ValidationFailed
-from cellblock.requests import Invoke
+from cellblock.model.requests import Invoke
 from cellblock.wire.head import read_head
 from cellblock.wire.operations import FILE_BODY_BYTES, match
 from cellblock.wire.validation import ITEMS_MAX, PROBLEMS_NAMED, parse

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cellblock.clients.results import ClientError
-from cellblock.data_directory import DataDirectoryError, read_credentials
-from cellblock.endpoint import NoServer, read_endpoint
-from cellblock.settings import SettingsError, host_environment, load
+from cellblock.machine.data_directory import DataDirectoryError, read_credentials
+from cellblock.machine.endpoint import NoServer, read_endpoint
+from cellblock.settings.table import SettingsError, host_environment, load
 
 URL_VARIABLES = ("AWS_ENDPOINT_URL_BEDROCK_AGENTCORE", "BEDROCK_AGENTCORE_DP_ENDPOINT")
 KEY_VARIABLE, SECRET_VARIABLE = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"

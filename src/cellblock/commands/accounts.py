@@ -6,12 +6,12 @@ import re
 
 import click
 
-from cellblock.command_line import json_option, with_settings
-from cellblock.command_output import print_json, print_table, time_text
-from cellblock.model import Account, now
-from cellblock.setting_groups.keys import ACCOUNT_FORM
-from cellblock.settings import Settings
-from cellblock.store_commands import on_store
+from cellblock.model.resources import Account, now
+from cellblock.settings.groups.keys import ACCOUNT_FORM
+from cellblock.settings.table import Settings
+from cellblock.terminal.command_line import json_option, with_settings
+from cellblock.terminal.output import print_json, print_table, time_text
+from cellblock.terminal.store_commands import on_store
 
 NAME_FORM = r"[A-Za-z0-9][A-Za-z0-9 _.@-]{0,63}"
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import click
 
-from cellblock import agent_process, agents
-from cellblock.agent_environment import python_of
-from cellblock.agents import REQUIREMENTS, Agent, directory_of
-from cellblock.command_line import fail, json_option, with_settings
-from cellblock.command_output import print_table
-from cellblock.settings import Settings
+from cellblock.agents import process, registry
+from cellblock.agents.environment import python_of
+from cellblock.agents.registry import REQUIREMENTS, Agent, directory_of
+from cellblock.settings.table import Settings
+from cellblock.terminal.command_line import fail, json_option, with_settings
+from cellblock.terminal.output import print_table
 
 _name_option = click.option("--name", required=True, help="The agent's name.")
 
@@ -45,12 +45,12 @@ def create_command(settings: Settings, source: Path, port: int, **more: Any) -> 
     agent = Agent(
         source=str(source.resolve()),
         requirements=str(requirements) if requirements.is_file() else "",
-        port=port or agents.free_port(),
+        port=port or registry.free_port(),
         **more,
     )
     if agent.runtime and not agent.runtime.startswith("python3."):
         fail(f"{agent.runtime} is no runtime that is served here; write python3.11, or leave it out")
-    agents.create(settings.data_dir, agent)
+    registry.create(settings.data_dir, agent)
     click.echo(f"agent {agent.name} is created; start it with: cellblock agent deploy --name {agent.name}")
 
 
@@ -62,10 +62,10 @@ def deploy_command(settings: Settings, name: str) -> None:
 
     Example: cellblock agent deploy --name analyst
     """
-    agent, directory = agents.find(settings.data_dir, name), directory_of(settings.data_dir, name)
+    agent, directory = registry.find(settings.data_dir, name), directory_of(settings.data_dir, name)
     python = python_of(agent, directory)
-    agent_process.stop(directory)
-    agent_process.start(settings.data_dir, directory, agent, python)
+    process.stop(directory)
+    process.start(settings.data_dir, directory, agent, python)
     click.echo(f"agent {name} answers POST {agent.url}/invocations and GET {agent.url}/ping")
 
 
@@ -77,7 +77,7 @@ def list_command(settings: Settings, as_json: bool) -> None:
 
     Example: cellblock agent list --json
     """
-    found = [(agent, _state(settings, agent)) for agent in agents.every(settings.data_dir)]
+    found = [(agent, _state(settings, agent)) for agent in registry.every(settings.data_dir)]
     if as_json:
         click.echo(json.dumps([{**asdict(agent), "url": agent.url, "state": state} for agent, state in found], indent=2))
         return
@@ -93,8 +93,8 @@ def logs_command(settings: Settings, name: str, lines: int) -> None:
 
     Example: cellblock agent logs --name analyst --lines 20
     """
-    agents.find(settings.data_dir, name)
-    click.echo(agent_process.log_text(directory_of(settings.data_dir, name), lines))
+    registry.find(settings.data_dir, name)
+    click.echo(process.log_text(directory_of(settings.data_dir, name), lines))
 
 
 @command.command("delete")
@@ -105,13 +105,13 @@ def delete_command(settings: Settings, name: str) -> None:
 
     Example: cellblock agent delete --name analyst
     """
-    agents.find(settings.data_dir, name)
-    agent_process.stop(directory_of(settings.data_dir, name))
-    agents.remove(settings.data_dir, name)
+    registry.find(settings.data_dir, name)
+    process.stop(directory_of(settings.data_dir, name))
+    registry.remove(settings.data_dir, name)
     click.echo(f"agent {name} is deleted")
 
 
 def _state(settings: Settings, agent: Agent) -> str:
-    if agent_process.supervisor_pid(directory_of(settings.data_dir, agent.name)) is None:
+    if process.supervisor_pid(directory_of(settings.data_dir, agent.name)) is None:
         return "stopped"
-    return "running" if agent_process.is_healthy(agent) else "starting"
+    return "running" if process.is_healthy(agent) else "starting"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from cellblock.backup import back_up
-from cellblock.command_line import fail, json_option, with_settings
-from cellblock.settings import Settings
+from cellblock.machine.backup import back_up
+from cellblock.settings.table import Settings
+from cellblock.terminal.command_line import fail, json_option, with_settings
 
 
 @click.command("backup")

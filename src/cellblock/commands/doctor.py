@@ -8,10 +8,11 @@ import sys
 
 import click
 
-from cellblock import display, doctor, runtime
-from cellblock.command_line import json_option, with_settings
+from cellblock.runtime import builds
 from cellblock.sandbox.policy import default_policy
-from cellblock.settings import Settings
+from cellblock.settings.table import Settings
+from cellblock.terminal import display, doctor
+from cellblock.terminal.command_line import json_option, with_settings
 
 
 @click.command("doctor")
@@ -35,7 +36,7 @@ def command(settings: Settings, policy: bool, as_json: bool) -> None:
 
 
 def _policy_text(settings: Settings) -> str:
-    built = runtime.find(settings)
+    built = builds.find(settings)
     place = built.path if built else settings.cache_dir / "runtimes"
     prefix = str(built.base.prefix) if built else sys.base_prefix
     return default_policy(runtime=place, code=settings.cache_dir / "cell", base_prefix=prefix).describe()

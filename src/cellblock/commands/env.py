@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from cellblock.aws_models import write_models
-from cellblock.command_line import fail, with_settings
-from cellblock.endpoint import exports
-from cellblock.settings import Settings
+from cellblock.machine.endpoint import exports
+from cellblock.runtime.aws_models import write_models
+from cellblock.settings.table import Settings
+from cellblock.terminal.command_line import fail, with_settings
 
 
 @click.command("env")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
-from cellblock.command_line import fail
 from cellblock.gateway import Gateway
+from cellblock.terminal.command_line import fail
 
 
 @click.command("gateway")

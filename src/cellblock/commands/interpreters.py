@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from cellblock.api_client import client, target, told_in_a_line
-from cellblock.command_line import json_option, with_effective
-from cellblock.command_output import plain, print_json, print_table
-from cellblock.settings import Effective
+from cellblock.settings.table import Effective
+from cellblock.terminal.api_client import client, target, told_in_a_line
+from cellblock.terminal.command_line import json_option, with_effective
+from cellblock.terminal.output import plain, print_json, print_table
 
 CONTROL_PLANE = "bedrock-agentcore-control"
 COLUMNS = ("id", "name", "status", "created", "description")

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import click
 
-from cellblock.command_line import json_option, with_settings
-from cellblock.command_output import print_json, print_table, time_text
-from cellblock.durations import duration
 from cellblock.errors import AccessKeyNotFound, CommandFailed
-from cellblock.first_key import refresh_file_of
-from cellblock.model import AccessKey, new_access_key, new_secret, now
-from cellblock.policies import EVERYTHING, Policy, PolicyError
-from cellblock.settings import Settings
+from cellblock.model.policies import EVERYTHING, Policy, PolicyError
+from cellblock.model.resources import AccessKey, new_access_key, new_secret, now
+from cellblock.service.first_key import refresh_file_of
+from cellblock.settings.table import Settings
 from cellblock.store.protocol import Store
-from cellblock.store_commands import on_store
+from cellblock.terminal.command_line import json_option, with_settings
+from cellblock.terminal.durations import duration
+from cellblock.terminal.output import print_json, print_table, time_text
+from cellblock.terminal.store_commands import on_store
 
 NAME_FORM = r"[A-Za-z0-9+=,.@_-]{1,64}"  # IAM's, of a user
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from cellblock.audit_log import AUDIT_NAME, LOG_DIRECTORY
-from cellblock.command_line import fail, json_option, with_settings
-from cellblock.command_output import plain
-from cellblock.log_lines import LOG_NAME
-from cellblock.log_reader import LEVELS, Line, Wanted, following, is_at_least, last_lines
-from cellblock.settings import Settings
+from cellblock.observing.audit_log import AUDIT_NAME, LOG_DIRECTORY
+from cellblock.observing.log_lines import LOG_NAME
+from cellblock.observing.log_reader import LEVELS, Line, Wanted, following, is_at_least, last_lines
+from cellblock.settings.table import Settings
+from cellblock.terminal.command_line import fail, json_option, with_settings
+from cellblock.terminal.output import plain
 
 FIRST = ("timestamp", "time", "level", "event", "operation")
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import click
 
-from cellblock import log_lines
-from cellblock.bearer import bearer_token
 from cellblock.clients.server import Server, ServerNotFound, find_server, named_server
-from cellblock.command_line import ALL_SETTINGS, fail, run, with_settings
-from cellblock.model import BUILT_IN_INTERPRETER_ID
-from cellblock.settings import Settings
+from cellblock.model.resources import BUILT_IN_INTERPRETER_ID
+from cellblock.observing import log_lines
+from cellblock.settings.table import Settings
+from cellblock.terminal.command_line import ALL_SETTINGS, fail, run, with_settings
+from cellblock.wire.bearer import bearer_token
 
 STDIO_MODULE = "cellblock.mcp.stdio"
 

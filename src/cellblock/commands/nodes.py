@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
-from cellblock.command_line import json_option, with_settings
-from cellblock.command_output import print_json, print_table, span_text, time_text
 from cellblock.errors import CommandFailed, StoreUnavailable
-from cellblock.model import ClusterNode, now
-from cellblock.settings import Settings
+from cellblock.model.resources import ClusterNode, now
+from cellblock.settings.table import Settings
 from cellblock.store.protocol import ClusterStore
-from cellblock.store_commands import on_store
+from cellblock.terminal.command_line import json_option, with_settings
+from cellblock.terminal.output import print_json, print_table, span_text, time_text
+from cellblock.terminal.store_commands import on_store
 
 COLUMNS = ("node", "state", "sessions", "memory free", "pool", "cpus", "seen", "up", "url", "reason")
 LOOK_SECONDS = 0.5

@@ -10,12 +10,12 @@ import click
 from cellblock.clients.blocking import BUILT_IN, Client
 from cellblock.clients.results import ClientError
 from cellblock.clients.server import find_server
-from cellblock.command_line import fail, with_effective
-from cellblock.repl.conversation import Conversation, Screen, SessionOver
-from cellblock.repl.images import protocol_of
-from cellblock.repl.lines import LANGUAGES
-from cellblock.repl.prompt import piped, typed
-from cellblock.settings import Effective, host_environment
+from cellblock.settings.table import Effective, host_environment
+from cellblock.terminal.command_line import fail, with_effective
+from cellblock.terminal.repl.conversation import Conversation, Screen, SessionOver
+from cellblock.terminal.repl.images import protocol_of
+from cellblock.terminal.repl.lines import LANGUAGES
+from cellblock.terminal.repl.prompt import piped, typed
 
 HISTORY_NAME = "repl-history"
 

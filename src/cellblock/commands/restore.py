@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from cellblock.backup import restore
-from cellblock.command_line import fail, json_option, with_settings
-from cellblock.model import now
-from cellblock.settings import Settings
+from cellblock.machine.backup import restore
+from cellblock.model.resources import now
+from cellblock.settings.table import Settings
+from cellblock.terminal.command_line import fail, json_option, with_settings
 
 
 @click.command("restore")

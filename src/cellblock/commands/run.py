@@ -7,12 +7,13 @@ from pathlib import Path
 
 import click
 
-from cellblock import display, log_lines
-from cellblock.command_line import run, with_settings
-from cellblock.languages import language_of
-from cellblock.nodes import LocalNode
-from cellblock.run_command import Job, run_job
-from cellblock.settings import Settings
+from cellblock.model.languages import language_of
+from cellblock.nodes.local import LocalNode
+from cellblock.observing import log_lines
+from cellblock.settings.table import Settings
+from cellblock.terminal import display
+from cellblock.terminal.command_line import run, with_settings
+from cellblock.terminal.run_command import Job, run_job
 
 
 @click.command("run")

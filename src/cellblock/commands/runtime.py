@@ -7,9 +7,10 @@ import json
 
 import click
 
-from cellblock import display, runtime
-from cellblock.command_line import fail, json_option, with_settings
-from cellblock.settings import Settings
+from cellblock.runtime import builds
+from cellblock.settings.table import Settings
+from cellblock.terminal import display
+from cellblock.terminal.command_line import fail, json_option, with_settings
 
 
 @click.group("runtime")
@@ -36,10 +37,10 @@ def show(settings: Settings, as_json: bool) -> None:
 
     Example: cellblock runtime show
     """
-    built = runtime.find(settings)
+    built = builds.find(settings)
     if built is None:
         fail("the runtime is not built; build it with: cellblock runtime build")
-    packages = runtime.versions(built)
+    packages = builds.versions(built)
     if as_json:
         click.echo(json.dumps({"path": str(built.path), "packages": [dataclasses.asdict(package) for package in packages]}, indent=2))
         return

@@ -7,17 +7,18 @@ from collections.abc import Mapping
 
 import click
 
-from cellblock import display, log_lines
-from cellblock.audit_log import LOG_DIRECTORY
-from cellblock.command_line import ALL_SETTINGS, fail, run, with_settings
-from cellblock.data_directory import prepare_data_directory
-from cellblock.listeners import Address
-from cellblock.nodes import LocalNode
-from cellblock.rotating_file import RotatingFile
+from cellblock.machine.data_directory import prepare_data_directory
+from cellblock.machine.listeners import Address
+from cellblock.machine.service_manager import held_sockets, tell
+from cellblock.machine.signals import StopSignals
+from cellblock.nodes.local import LocalNode
+from cellblock.observing import log_lines
+from cellblock.observing.audit_log import LOG_DIRECTORY
+from cellblock.observing.rotating_file import RotatingFile
 from cellblock.server import serve
-from cellblock.service_manager import held_sockets, tell
-from cellblock.settings import Settings, host_environment
-from cellblock.signals import StopSignals
+from cellblock.settings.table import Settings, host_environment
+from cellblock.terminal import display
+from cellblock.terminal.command_line import ALL_SETTINGS, fail, run, with_settings
 
 
 @click.command("serve")

@@ -9,11 +9,11 @@ from typing import Any
 
 import click
 
-from cellblock.command_line import json_option, with_settings
-from cellblock.command_output import print_json, print_table, span_text, table_text
-from cellblock.operator_client import OperatorClient
-from cellblock.settings import MIB, Settings
-from cellblock.store_commands import ended_sessions
+from cellblock.settings.table import MIB, Settings
+from cellblock.terminal.command_line import json_option, with_settings
+from cellblock.terminal.operator_client import OperatorClient
+from cellblock.terminal.output import print_json, print_table, span_text, table_text
+from cellblock.terminal.store_commands import ended_sessions
 
 COLUMNS = ("session", "name", "account", "interpreter", "state", "age", "left", "calls", "memory", "cpu", "reason")
 CLEAR = "\x1b[H\x1b[2J"

@@ -8,10 +8,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from cellblock.command_line import ALL_SETTINGS, json_option, with_effective
-from cellblock.setting_groups.entry import rule_of, variable
-from cellblock.setting_values import text_of
-from cellblock.settings import TABLE, Effective
+from cellblock.settings.groups.entry import rule_of, variable
+from cellblock.settings.table import TABLE, Effective
+from cellblock.settings.values import text_of
+from cellblock.terminal.command_line import ALL_SETTINGS, json_option, with_effective
 
 HIDDEN = "(set, not shown)"
 

@@ -13,13 +13,13 @@ from typing import Any, get_args
 
 import click
 
-from cellblock.command_line import json_option, with_settings
-from cellblock.command_output import print_csv, print_json, print_table, time_text
 from cellblock.errors import CommandFailed
-from cellblock.settings import Settings
+from cellblock.model.usage import SECONDS_AN_HOUR, CallUsage, GroupedBy, Prices, UsageQuery, UsageSum
+from cellblock.settings.table import Settings
 from cellblock.store.protocol import Store
-from cellblock.store_commands import on_store
-from cellblock.usage import SECONDS_AN_HOUR, CallUsage, GroupedBy, Prices, UsageQuery, UsageSum
+from cellblock.terminal.command_line import json_option, with_settings
+from cellblock.terminal.output import print_csv, print_json, print_table, time_text
+from cellblock.terminal.store_commands import on_store
 
 DAY = click.DateTime(["%Y-%m-%d"])
 

@@ -12,7 +12,7 @@ from cellblock.mcp import outputs
 from cellblock.mcp.arguments import Arguments, GetTask, Paths, StopTask, WriteFiles
 from cellblock.mcp.keeping import IMAGE_BYTES, Kept, images_of, is_shown
 from cellblock.mcp.shortening import beginning, shares, shortened
-from cellblock.results import Block, FileBlock, LinkBlock, Structured, TextBlock, ToolResult
+from cellblock.model.results import Block, FileBlock, LinkBlock, Structured, TextBlock, ToolResult
 
 WORKSPACE_URI = "file:///workspace/"
 PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from cellblock.requests import InputFile, ToolArguments
+from cellblock.model.requests import InputFile, ToolArguments
 
 
 class Arguments(BaseModel):

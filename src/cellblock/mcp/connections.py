@@ -17,16 +17,16 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
-from cellblock.clock import Clock
 from cellblock.errors import BodyTooLarge, ValidationFailed
-from cellblock.happenings import Observer
-from cellblock.http_body import Bodies, ClientGone
+from cellblock.http.body import Bodies, ClientGone
+from cellblock.machine.clock import Clock
 from cellblock.mcp.conversation import Conversation, SessionKind
 from cellblock.mcp.interpreter import Interpreter, named_server
 from cellblock.mcp.told import Told
-from cellblock.model import BUILT_IN_INTERPRETER_ID
-from cellblock.service import Caller, Service
-from cellblock.settings import Settings
+from cellblock.model.happenings import Observer
+from cellblock.model.resources import BUILT_IN_INTERPRETER_ID
+from cellblock.service.operations import Caller, Service
+from cellblock.settings.table import Settings
 
 BODY_BYTES = 4 * 1024 * 1024  # a model writes no larger files
 CONNECTIONS_PER_KEY = 100

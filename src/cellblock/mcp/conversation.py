@@ -7,13 +7,13 @@ import contextlib
 import itertools
 from dataclasses import dataclass
 
-from cellblock.calls import Follower
-from cellblock.clock import Clock
 from cellblock.errors import CellblockError, SessionNotActive
+from cellblock.machine.clock import Clock
 from cellblock.mcp.told import Told
-from cellblock.requests import Invoke, StartSession, StopSession, ToolArguments, ToolName
-from cellblock.results import ToolResult
-from cellblock.service import Caller, Delivery
+from cellblock.model.calls import Follower
+from cellblock.model.requests import Invoke, StartSession, StopSession, ToolArguments, ToolName
+from cellblock.model.results import ToolResult
+from cellblock.service.operations import Caller, Delivery
 
 SESSION_NAME = "mcp"
 

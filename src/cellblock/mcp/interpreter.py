@@ -19,7 +19,7 @@ from cellblock.mcp.conversation import Conversation, SessionLost
 from cellblock.mcp.keeping import keep
 from cellblock.mcp.last_line import LastLine
 from cellblock.mcp.toolset import INSTRUCTIONS, TOOLS, Tool, listed
-from cellblock.results import ToolResult
+from cellblock.model.results import ToolResult
 
 PROGRESS_SECONDS = 1.0
 POLL_SECONDS = 0.5

@@ -7,8 +7,8 @@ from mimetypes import guess_extension
 
 from cellblock.errors import CellblockError
 from cellblock.mcp.conversation import Conversation, SessionLost
-from cellblock.requests import InputFile, ToolArguments
-from cellblock.results import ImageBlock, Structured, ToolResult
+from cellblock.model.requests import InputFile, ToolArguments
+from cellblock.model.results import ImageBlock, Structured, ToolResult
 
 DIRECTORY = "tool_outputs"
 IMAGE_BYTES = 3 * 1024 * 1024  # in base64 below what the usual models take of one picture

@@ -6,7 +6,7 @@ SHOWN_BYTES = 200
 
 
 class LastLine:
-    """Implements cellblock.calls.Follower; looks at the run's buffers only when it is asked."""
+    """Implements cellblock.model.calls.Follower; looks at the run's buffers only when it is asked."""
 
     def __init__(self) -> None:
         self._buffers: tuple[bytearray, ...] = ()

@@ -11,12 +11,12 @@ from mcp.client import Client
 from mcp.server.stdio import stdio_server
 from mcp.shared.exceptions import MCPError
 
-from cellblock import runtime
 from cellblock.errors import CommandFailed, HostNotReady
 from cellblock.mcp import answers
 from cellblock.mcp.interpreter import Context, named_server, with_progress
 from cellblock.mcp.upstream import Find, Upstream
-from cellblock.settings import Settings
+from cellblock.runtime import builds
+from cellblock.settings.table import Settings
 
 
 async def serve_stdio(settings: Settings, find: Find, interpreter_id: str) -> None:
@@ -46,7 +46,7 @@ async def _serve(calls: _PassOn) -> None:
 
 async def _build(settings: Settings) -> None:
     """A first use must not wait for this longer than it has to; what goes wrong is told at the first call."""
-    await asyncio.to_thread(runtime.build, settings, lambda _: None)
+    await asyncio.to_thread(builds.build, settings, lambda _: None)
 
 
 class _PassOn:

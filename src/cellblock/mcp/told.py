@@ -7,11 +7,11 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from cellblock.errors import CellblockError
-from cellblock.happenings import Observer, RequestRecord
-from cellblock.model import Session
-from cellblock.requests import Invoke, StartSession, StopSession
-from cellblock.results import ToolResult
-from cellblock.service import Caller, Delivery, Service
+from cellblock.model.happenings import Observer, RequestRecord
+from cellblock.model.requests import Invoke, StartSession, StopSession
+from cellblock.model.resources import Session
+from cellblock.model.results import ToolResult
+from cellblock.service.operations import Caller, Delivery, Service
 
 ResultT = TypeVar("ResultT")
 INTERRUPTED_STATUS = 499

@@ -11,8 +11,8 @@ from pydantic import BaseModel
 from cellblock.mcp import answers, arguments, outputs
 from cellblock.mcp.arguments import Arguments
 from cellblock.mcp.keeping import Kept
-from cellblock.requests import ToolName
-from cellblock.results import ToolResult
+from cellblock.model.requests import ToolName
+from cellblock.model.results import ToolResult
 
 INSTRUCTIONS = """\
 A sandboxed computer of your own, for calculations, data analysis, charts, file conversion and trying out code.

@@ -16,17 +16,17 @@ import httpx2
 from mcp.client import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from cellblock import runtime
-from cellblock.bearer import bearer_token
 from cellblock.clients.server import Server
-from cellblock.data_directory import read_credentials
 from cellblock.errors import HostNotReady
-from cellblock.listeners import Address
-from cellblock.mcp_mount import MCP_PATH
-from cellblock.nodes import LocalNode
+from cellblock.http.mcp_mount import MCP_PATH
+from cellblock.machine.data_directory import read_credentials
+from cellblock.machine.listeners import Address
+from cellblock.machine.signals import StopSignals
+from cellblock.nodes.local import LocalNode
+from cellblock.runtime import builds
 from cellblock.server import serve
-from cellblock.settings import Settings
-from cellblock.signals import StopSignals
+from cellblock.settings.table import Settings
+from cellblock.wire.bearer import bearer_token
 
 PRIVATE: Mapping[str, Any] = MappingProxyType(  # the private server shares nothing with another one, and ends with its one client
     {
@@ -112,7 +112,7 @@ async def _connected(server: Server, interpreter_id: str) -> AsyncIterator[Clien
 async def _private_server(settings: Settings, directory: Path) -> AsyncIterator[Server]:
     """A server of this process on a free port, with nothing but one client to serve."""
     private = dataclasses.replace(settings, data_dir=directory / "data", **PRIVATE)
-    node = LocalNode(private, await asyncio.to_thread(runtime.build, private, lambda _: None))
+    node = LocalNode(private, await asyncio.to_thread(builds.build, private, lambda _: None))
     stop = StopSignals()
     ready: asyncio.Future[Address] = asyncio.get_running_loop().create_future()
     address = Address(host="127.0.0.1", port=0)

@@ -8,8 +8,8 @@ import os
 import secrets
 from pathlib import Path
 
-from cellblock.calls import CellUsage, MemoryUse
 from cellblock.errors import HostNotReady, host_failed
+from cellblock.model.calls import CellUsage, MemoryUse
 from cellblock.sandbox.counters import GroupCounters
 from cellblock.sandbox.delegation import PREFIX, Delegation
 from cellblock.sandbox.groups import Group, GroupLimits, Groups, Kind

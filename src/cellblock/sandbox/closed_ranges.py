@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
-from cellblock.network_grants import Network
+from cellblock.model.network_grants import Network
 
 Address = IPv4Address | IPv6Address
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from cellblock.calls import CellUsage, MemoryUse
+from cellblock.model.calls import CellUsage, MemoryUse
 
 Kind = Literal["v2", "v1", "none"]
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import structlog
 
-from cellblock.calls import Mount
 from cellblock.errors import MountFailed
+from cellblock.model.calls import Mount
 
 _SECONDS = 20  # a network file system that does not answer keeps the start waiting, and nobody else
 _MESSAGE_BYTES = 64 * 1024

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from cellblock.network_grants import NetworkGrant
+from cellblock.model.network_grants import NetworkGrant
 from cellblock.sandbox.closed_ranges import RangeRule, own_addresses, range_rules
 from cellblock.sandbox.network_stacks import NAME_SERVER, Stack, stack_for
 from cellblock.sandbox.proxy.cell_end import PORT, VARIABLES, CellProxy
 from cellblock.sandbox.proxy.reach import Place, ReachMessage, Rule
 from cellblock.sandbox.proxy.server_end import ProxyProcess
 from cellblock.sandbox.user_network import Joined, StackPlan, UserNetwork
-from cellblock.settings import Settings
+from cellblock.settings.table import Settings
 from cellblock_cell.packet_filter import PacketRule
 
 _INSTALLERS = {"/etc/pip.conf": "pip.conf", "/etc/uv/uv.toml": "uv.toml", "/etc/npmrc": "npmrc"}

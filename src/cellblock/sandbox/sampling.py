@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cellblock.calls import CellUsage, MemoryUse
+from cellblock.model.calls import CellUsage, MemoryUse
 from cellblock.sandbox.groups import Group, GroupLimits, Kind
 
 TICK_SECONDS = 0.02  # between two looks at the host's memory

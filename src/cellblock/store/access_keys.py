@@ -7,9 +7,9 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import RowMapping
 
-from cellblock.data_directory import DataDirectoryError
 from cellblock.errors import AccessKeyNotFound, AccountExists, AccountNotFound, KeyNameInUse, UnknownKey
-from cellblock.model import AccessKey, Account
+from cellblock.machine.data_directory import DataDirectoryError
+from cellblock.model.resources import AccessKey, Account
 from cellblock.store.schema import access_keys, accounts, key_changes, secrets_check, to_row, to_value
 from cellblock.store.sealing import PREFIX, Sealer
 

@@ -8,7 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from cellblock.errors import IdempotencyMismatch
-from cellblock.model import Claim
+from cellblock.model.resources import Claim
 from cellblock.store.schema import claims
 
 MOST_VALUES = 500  # of one statement; SQLite has a limit

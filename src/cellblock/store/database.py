@@ -10,7 +10,7 @@ from typing import Protocol
 
 import sqlalchemy as sa
 
-from cellblock.model import (
+from cellblock.model.resources import (
     AccessKey,
     Account,
     Claim,
@@ -27,11 +27,11 @@ from cellblock.model import (
     SessionState,
     TokenWant,
 )
+from cellblock.model.usage import CallUsage, SessionUsage, UsageQuery, UsageSum
 from cellblock.store import access_keys, interpreters, node_rows, sessions, token_rows, usage_rows
 from cellblock.store.claims import forget_claims
 from cellblock.store.lanes import EVERYTHING, Lanes
 from cellblock.store.sealing import Sealer
-from cellblock.usage import CallUsage, SessionUsage, UsageQuery, UsageSum
 
 CLAIM_LIFETIME = timedelta(days=1)
 PURGE_CHUNK = 500  # rows that one transaction removes, so that a start of a session never waits for a long one

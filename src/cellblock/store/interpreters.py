@@ -7,7 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from cellblock.errors import AccessDenied, InterpreterInUse, InterpreterNotFound, NameInUse, QuotaExceeded
-from cellblock.model import (
+from cellblock.model.resources import (
     BUILT_IN_INTERPRETER,
     BUILT_IN_INTERPRETER_ID,
     SYSTEM_ACCOUNT,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from cellblock.model import BUILT_IN_INTERPRETER
+from cellblock.model.resources import BUILT_IN_INTERPRETER
 from cellblock.store.schema import interpreters, schema_version, to_row
 
 # A step is never edited once it was released: databases out there have run it. Step n leads from version n - 1 to n.

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import RowMapping
 
 from cellblock.errors import NodeNotFound
-from cellblock.model import ClusterNode, NodeFigures, NodeState
+from cellblock.model.resources import ClusterNode, NodeFigures, NodeState
 from cellblock.store import sessions
 from cellblock.store.claims import release_starts
 from cellblock.store.schema import nodes

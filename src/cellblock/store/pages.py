@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from cellblock.errors import FieldProblem, ValidationFailed
-from cellblock.model import Page, PageRequest
+from cellblock.model.resources import Page, PageRequest
 from cellblock.store.schema import EPOCH, MICROSECOND, Instant, ValueT, to_microseconds, to_value
 
 MAX_TOKEN_LENGTH = 2048

@@ -15,9 +15,9 @@ from typing import Any, Literal
 import sqlalchemy as sa
 import structlog
 
-from cellblock.data_directory import DataDirectoryError, prepare_data_directory, secrets_key_path
 from cellblock.errors import CellblockError, StoreUnavailable, ValidationFailed
-from cellblock.model import now
+from cellblock.machine.data_directory import DataDirectoryError, prepare_data_directory, secrets_key_path
+from cellblock.model.resources import now
 from cellblock.store.access_keys import KEYS_CHANNEL, check_sealer
 from cellblock.store.database import DatabaseStore, Means
 from cellblock.store.lanes import EVERYTHING, Bounds, Lanes

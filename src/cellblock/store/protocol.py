@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from cellblock.model import (
+from cellblock.model.resources import (
     AccessKey,
     Account,
     Claim,
@@ -23,7 +23,7 @@ from cellblock.model import (
     SessionState,
     TokenWant,
 )
-from cellblock.usage import CallUsage, SessionUsage, UsageQuery, UsageSum
+from cellblock.model.usage import CallUsage, SessionUsage, UsageQuery, UsageSum
 
 
 class Store(Protocol):

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect, RowMapping
 
-from cellblock.model import AccessKey, Account, Interpreter, Session
-from cellblock.policies import Policy
-from cellblock.usage import CallUsage, SessionUsage
+from cellblock.model.policies import Policy
+from cellblock.model.resources import AccessKey, Account, Interpreter, Session
+from cellblock.model.usage import CallUsage, SessionUsage
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from cellblock.data_directory import DataDirectoryError
+from cellblock.machine.data_directory import DataDirectoryError
 
 KEY_BYTES = 32
 NONCE_BYTES = 12

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from cellblock.errors import InterpreterNotFound, NodeClosed, QuotaExceeded, SessionAlreadyTerminated, SessionNotFound
-from cellblock.model import Claim, Page, PageRequest, Session, SessionKey, SessionState
+from cellblock.model.resources import Claim, Page, PageRequest, Session, SessionKey, SessionState
 from cellblock.store.claims import recall, release, remember
 from cellblock.store.interpreters import get as get_interpreter
 from cellblock.store.interpreters import is_visible

@@ -9,8 +9,14 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from cellblock.data_directory import DATABASE_NAME, DataDirectoryError, prepare_data_directory, prepare_private_file, secrets_key_path
-from cellblock.model import now
+from cellblock.machine.data_directory import (
+    DATABASE_NAME,
+    DataDirectoryError,
+    prepare_data_directory,
+    prepare_private_file,
+    secrets_key_path,
+)
+from cellblock.model.resources import now
 from cellblock.store.database import DatabaseStore, Means
 from cellblock.store.lanes import Lanes, sqlite_engine
 from cellblock.store.migrations import SchemaTooNew, migrate

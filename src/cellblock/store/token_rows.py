@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from cellblock.model import Granted, TokenWant
+from cellblock.model.resources import Granted, TokenWant
 
 _NOW = {"postgresql": "CAST(EXTRACT(EPOCH FROM statement_timestamp()) AS DOUBLE PRECISION)", "sqlite": ":time"}
 _LEAST = {"postgresql": "LEAST", "sqlite": "MIN"}

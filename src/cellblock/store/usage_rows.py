@@ -7,8 +7,8 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from cellblock.model.usage import CallUsage, GroupedBy, SessionUsage, UsageQuery, UsageSum
 from cellblock.store.schema import to_row, usage_calls, usage_sessions
-from cellblock.usage import CallUsage, GroupedBy, SessionUsage, UsageQuery, UsageSum
 
 _KEY = ("session_id", "day")
 _GROUPS: dict[GroupedBy, sa.Column[str]] = {

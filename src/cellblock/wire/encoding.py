@@ -11,8 +11,8 @@ import msgspec
 import pybase64
 
 from cellblock.errors import CellblockError, Throttled, ValidationFailed
-from cellblock.model import Interpreter, Page, Session
-from cellblock.results import Block, FileBlock, ImageBlock, LinkBlock, Structured, TextBlock, ToolResult
+from cellblock.model.resources import Interpreter, Page, Session
+from cellblock.model.results import Block, FileBlock, ImageBlock, LinkBlock, Structured, TextBlock, ToolResult
 from cellblock.wire.operations import SESSION_HEADER, TASK_HEADER, Operation, OperationName
 
 EVENT_STREAM_TYPE = "application/vnd.amazon.eventstream"

@@ -6,7 +6,7 @@ import struct
 from zlib import crc32
 
 from cellblock.errors import CellblockError, Internal
-from cellblock.results import ToolResult
+from cellblock.model.results import ToolResult
 from cellblock.wire.encoding import error_members, json_bytes, result_into
 from cellblock.wire.tool_shapes import ERROR_SHAPES, stream_name
 

@@ -6,7 +6,7 @@ import re
 from urllib.parse import unquote
 
 from cellblock.errors import FieldProblem, UnknownOperation, ValidationFailed
-from cellblock.requests import FileInSession
+from cellblock.model.requests import FileInSession
 from cellblock.wire.head import Head
 from cellblock.wire.members import INTERPRETER_IDENTIFIER, SESSION_ID
 from cellblock.wire.shapes import Text

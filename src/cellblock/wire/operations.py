@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote
 
-from cellblock import requests
 from cellblock.errors import FieldProblem, UnknownOperation, ValidationFailed
+from cellblock.model import requests
 from cellblock.wire import members as m
 from cellblock.wire.head import Head
 from cellblock.wire.shapes import Integer, List, Member, Structure, Text

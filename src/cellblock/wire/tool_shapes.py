@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cellblock.requests import InputFile, ToolArguments
+from cellblock.model.requests import InputFile, ToolArguments
 from cellblock.wire.members import LONG_TEXT
 from cellblock.wire.shapes import Blob, Boolean, Double, Integer, List, Member, Structure, Text
 

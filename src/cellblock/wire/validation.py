@@ -15,7 +15,7 @@ from urllib.parse import unquote_plus
 import msgspec
 
 from cellblock.errors import FieldProblem, ValidationFailed
-from cellblock.requests import OperationRequest
+from cellblock.model.requests import OperationRequest
 from cellblock.wire.head import Head
 from cellblock.wire.operations import Match
 from cellblock.wire.shapes import Blob, Boolean, Integer, List, Map, Member, Shape, Structure, Text

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from cellblock.network_grants import AllowedDomain, AllowedNetwork, PortSpan
+from cellblock.model.network_grants import AllowedDomain, AllowedNetwork, PortSpan
 from cellblock.sandbox.closed_ranges import Address, RangeRule, is_open
 
 _RESOLVE_SECONDS = 10.0

@@ -13,7 +13,7 @@ import structlog
 
 from cellblock.errors import HostNotReady
 from cellblock.sandbox.proxy.orders import MESSAGE_BYTES, Close, Closed, Open, Order, Report, encode, read_report
-from cellblock.settings import host_environment
+from cellblock.settings.table import host_environment
 
 _CLOSE_SECONDS = 5.0
 _END_SECONDS = 5.0

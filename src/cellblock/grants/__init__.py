@@ -1,0 +1,1 @@
+"""What sessions are given beside a cell: certificates, file systems, networks and roles, by ARN."""

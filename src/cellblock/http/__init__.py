@@ -1,0 +1,1 @@
+"""HTTP: bytes of connections to calls of the service, and answers back."""

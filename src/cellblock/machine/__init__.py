@@ -1,0 +1,1 @@
+"""What the program takes from its machine: the data directory, sockets, descriptors, signals, the clock."""

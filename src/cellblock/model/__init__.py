@@ -1,0 +1,1 @@
+"""The values that all layers hand each other; no I/O."""

@@ -1,0 +1,1 @@
+"""Machines that run cells: making a cell, and speaking with it."""

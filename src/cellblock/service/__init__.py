@@ -1,0 +1,1 @@
+"""The operations of the API and the tools, after HTTP and before cells."""

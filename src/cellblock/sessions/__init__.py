@@ -1,0 +1,1 @@
+"""Live sessions: their lifetimes, warm cells, limits and what they use."""

@@ -1,0 +1,116 @@
+"""Cells kept open ahead of the sessions that will use them, each for one session only."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+
+import structlog
+
+from cellblock.errors import HostNotReady
+from cellblock.machine.clock import Clock
+from cellblock.model.calls import Cell, CellLimits, Node
+
+COURTESY_SECONDS = 0.05  # the session that took a cell runs its first code before another cell is made, while one waits
+REFILL_PAUSE_SECONDS = 1.0  # after a failed start, so that a broken host is not asked in a loop
+
+_log = structlog.get_logger("cellblock.pool")
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    cell: Cell
+    watch: asyncio.Task[None]
+
+
+class Pool:
+    """Holds up to `size` unused cells of one kind and opens new ones in the background."""
+
+    def __init__(self, node: Node, limits: CellLimits, size: int, clock: Clock) -> None:
+        self._node = node
+        self._limits = limits
+        self._size = size
+        self._is_failing = False
+        self._clock = clock
+        self._waiting: deque[_Waiting] = deque()
+        self._wanted = asyncio.Event()
+        self._emptied = asyncio.Event()
+        self._refill: asyncio.Task[None] | None = None
+
+    @property
+    def ready_count(self) -> int:
+        """How many cells wait for a session."""
+        return len(self._waiting)
+
+    @property
+    def size(self) -> int:
+        """How many cells wait when it is full."""
+        return self._size
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last cell could not be opened."""
+        return self._is_failing
+
+    async def start(self) -> None:
+        """Open the first cell, which shows that the host can, and the others in the background. Raises HostNotReady."""
+        first = await self._node.open_cell(self._limits)
+        if self._size == 0:
+            await first.close()
+            return
+        self._keep(first)
+        self.begin()
+
+    def begin(self) -> None:
+        """Fill it in the background."""
+        self._wanted.set()
+        self._refill = asyncio.create_task(self._keep_full(), name="pool refill")
+
+    async def take(self) -> Cell:
+        """A cell that has run nothing; the caller closes it. Raises HostNotReady."""
+        self._wanted.set()
+        while self._waiting:
+            found = self._waiting.popleft()
+            if not self._waiting:
+                self._emptied.set()
+            if not found.watch.done():
+                found.watch.cancel()
+                return found.cell
+        return await self._node.open_cell(self._limits)
+
+    async def close(self) -> None:
+        """Stop opening cells and close those that wait."""
+        if self._refill is not None:
+            self._refill.cancel()
+            await asyncio.gather(self._refill, return_exceptions=True)
+        while self._waiting:
+            left = self._waiting.popleft()
+            left.watch.cancel()
+            await left.cell.close()
+
+    async def _keep_full(self) -> None:
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            if self._waiting:
+                await self._clock.wait(self._emptied, self._clock.now() + COURTESY_SECONDS)
+            while len(self._waiting) < self._size:
+                try:
+                    self._keep(await self._node.open_cell(self._limits))
+                except HostNotReady as error:
+                    self._is_failing = True
+                    _log.error("no cell for the pool", reason=str(error))
+                    await self._clock.wait(asyncio.Event(), self._clock.now() + REFILL_PAUSE_SECONDS)
+
+    def _keep(self, cell: Cell) -> None:
+        self._is_failing = False
+        self._emptied.clear()
+        self._waiting.append(_Waiting(cell, asyncio.create_task(self._discard_when_dead(cell), name=f"watch {cell.name}")))
+
+    async def _discard_when_dead(self, cell: Cell) -> None:
+        reason = await cell.wait_ended()
+        _log.warning("a waiting cell died", cell=cell.name, reason=reason)
+        self._waiting = deque(waiting for waiting in self._waiting if waiting.cell is not cell)
+        await cell.close()
+        self._wanted.set()
