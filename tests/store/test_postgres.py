@@ -11,10 +11,10 @@ import pytest
 
 from cellblock.errors import StoreUnavailable, ValidationFailed
 from cellblock.machine.data_directory import DataDirectoryError
-from cellblock.model.resources import new_access_key
+from cellblock.model.resources import NodeFigures, TokenWant, new_access_key
 from cellblock.store.postgres import PostgresStore
 from postgres_server import PostgresServer, postgres
-from store.things import ACCOUNT, interpreter, session
+from store.things import ACCOUNT, interpreter, node, session
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +45,24 @@ async def test_restart_between_two_calls_is_not_noticed(own_server: PostgresServ
         await asyncio.to_thread(own_server.start)
         await call()
     assert await store.count_live_sessions(ACCOUNT) == 2
+
+
+async def test_node_beats_on_after_a_restart_and_has_its_sessions(own_server: PostgresServer, data_dir: Path) -> None:
+    member = await PostgresStore.open(own_server.emptied(), data_dir, role="member")
+    await member.join_node(node())
+    made = await member.create_session(session(node="OAK1"), max_live=9)
+    want = TokenWant(account=ACCOUNT, operation="InvokeCodeInterpreter", rate=0.001, burst=2.0)
+    await member.take_tokens(want)
+    await asyncio.to_thread(own_server.stop)
+    for call in (member.beat_node("OAK1", NodeFigures()), member.list_nodes(), member.take_tokens(want)):
+        with pytest.raises(StoreUnavailable):
+            await call
+    await asyncio.to_thread(own_server.start)
+    assert await member.beat_node("OAK1", NodeFigures()) == "READY"
+    assert [(one.id, one.beat) for one in await member.list_nodes()] == [("OAK1", 1)]
+    assert [(await member.take_tokens(want)).count for _ in range(2)] == [1, 0]
+    assert (await member.get_session(made.key)).state == "READY"
+    await member.close()
 
 
 async def test_absent_database_is_an_error_that_may_be_tried_again(own_server: PostgresServer, store: PostgresStore) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
 from cellblock.errors import StoreUnavailable
 from cellblock.machine.clock import Clock
 from cellblock.model.resources import Granted, TokenWant
-from cellblock.service.throttle import Admission, Rate, Throttle, rates, refusal
+from cellblock.service.throttle import Admission, Throttle, rates, refusal
 from cellblock.settings.table import Settings
 from cellblock.store.protocol import ClusterStore
 
@@ -75,28 +75,37 @@ class SharedThrottle:
                 await self._ask(lease, account, operation, urgency)
 
     async def _ask(self, lease: _Lease, account: str, operation: str, urgency: float) -> None:
-        time, rate = self._clock.now(), self._rates[operation]
-        if time < lease.refused_until and urgency <= lease.refused_urgency:
-            raise refusal(operation, rate, seconds=lease.refused_until - time)
-        if time < self._away_until:
-            self._own.take(account, operation, urgency=urgency)
-            return
-        size = lease.next_size(int(rate.per_second * MOST_SECONDS)) if not urgency else 1  # what is yet to come is for him alone
-        debt = urgency * rate.burst
-        want = TokenWant(account=account, operation=operation, rate=rate.per_second, burst=rate.burst, count=size, debt=debt)
-        granted = await self._granted(want)
+        rate = self._rates[operation]
+        want = TokenWant(account=account, operation=operation, rate=rate.per_second, burst=rate.burst)
+        granted = None if self._clock.now() < self._away_until else await self._lent(lease, want, urgency)
         if granted is None:
             self._own.take(account, operation, urgency=urgency)
-        elif granted.count:
-            lease.size, lease.tokens, lease.good_until = size, granted.count - 1, self._clock.now() + KEPT_SECONDS
-        else:
-            self._refuse(lease, operation, rate, granted.wait_seconds, urgency)
+        elif not granted.count:
+            raise refusal(operation, rate, seconds=granted.wait_seconds)
 
-    def _refuse(self, lease: _Lease, operation: str, rate: Rate, seconds: float, urgency: float) -> None:
-        own_seconds = seconds - urgency * rate.burst_seconds
-        lease.size, lease.tokens, lease.refused_urgency = 1, 0, urgency
-        lease.refused_until = self._clock.now() + max(REFUSED_SECONDS, own_seconds)
-        raise refusal(operation, rate, seconds=seconds)
+    async def _lent(self, lease: _Lease, want: TokenWant, urgency: float) -> Granted | None:
+        """Of what is there; and for one who has waited, and for him alone, of what is yet to come. None when the store is away."""
+        time = self._clock.now()
+        if time < lease.refused_until:
+            granted: Granted | None = Granted(0, lease.refused_until - time)
+            if urgency <= lease.refused_urgency:
+                return granted
+        else:
+            some = replace(want, count=lease.next_size(int(want.rate * MOST_SECONDS)))
+            granted = await self._granted(some)
+            if granted is not None and granted.count:
+                lease.size, lease.tokens, lease.good_until = some.count, granted.count - 1, self._clock.now() + KEPT_SECONDS
+            self._note_refusal(lease, granted, 0.0, 0.0)
+        if urgency and granted is not None and not granted.count:
+            debt = urgency * want.burst
+            granted = await self._granted(replace(want, debt=debt))
+            self._note_refusal(lease, granted, urgency, debt / want.rate)
+        return granted
+
+    def _note_refusal(self, lease: _Lease, granted: Granted | None, urgency: float, debt_seconds: float) -> None:
+        if granted is not None and not granted.count:
+            lease.size, lease.tokens, lease.refused_urgency = 1, 0, urgency
+            lease.refused_until = self._clock.now() + max(REFUSED_SECONDS, granted.wait_seconds - debt_seconds)
 
     async def _granted(self, want: TokenWant) -> Granted | None:
         """The store's answer; None without one."""
