@@ -35,6 +35,9 @@ PROMISES = {
     ),
     "round-trip-p50": Promise(script="round_trip", what="`executeCode` round trip, p50", at_most=2, unit="ms"),
     "round-trip-p99": Promise(script="round_trip", what="`executeCode` round trip, p99", at_most=6, unit="ms"),
+    "refill-round-trip": Promise(
+        script="refill", what="round trip while the pool opens a cell, over one while it rests, p50", at_most=1.1, unit="×"
+    ),
     "node-round-trip-p50": Promise(script="languages", what="`executeCode` round trip of JavaScript on Node, p50", at_most=3, unit="ms"),
     "deno-round-trip-p50": Promise(script="languages", what="the same on Deno", at_most=3, unit="ms"),
     "sessions-at-once": Promise(

@@ -121,11 +121,16 @@ class Session:
 
 @contextmanager
 def server(**settings: str | int) -> Iterator[Server]:
-    """A server with these settings (lower case, without the prefix) for as long as the block runs."""
+    """A server with these settings (lower case, without the prefix) for as long as the block runs.
+
+    Its pool keeps its size unless `max_pool_size` is given, so that each sample meets as many waiting cells.
+    """
     with tempfile.TemporaryDirectory(prefix="cellblock-benchmark-") as directory:
         data_dir, log = Path(directory, "data"), Path(directory, "server.log")
         command: list[str | Path] = [CELLBLOCK, "serve", "--port", "0", "--data-dir", data_dir]
-        environment = dict(os.environ) | {f"CELLBLOCK_{name.upper()}": str(value) for name, value in settings.items()}
+        environment = dict(os.environ) | {
+            f"CELLBLOCK_{name.upper()}": str(value) for name, value in ({"max_pool_size": 0} | settings).items()
+        }
         with log.open("w") as lines, subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=lines, text=True) as process:
             try:
                 yield Server(url=_wait_until_ready(process, log), pid=process.pid, data_dir=data_dir, log=log)

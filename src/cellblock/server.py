@@ -34,6 +34,7 @@ from cellblock.sessions.figures import LiveFigures
 from cellblock.sessions.interpreter_limits import cell_limits
 from cellblock.sessions.live import SERVER_DIED, SERVER_STOPPED, LiveSessions
 from cellblock.sessions.metering import Metering
+from cellblock.sessions.pool import PoolBounds
 from cellblock.sessions.pools import Pools
 from cellblock.settings.table import Settings
 from cellblock.store.opening import open_store
@@ -91,7 +92,7 @@ async def _start(settings: Settings, node: Node, parts: AsyncExitStack, clock: C
     ended = await store.end_sessions_of_dead_server(SERVER_DIED)
     parts.push_async_callback(node.close)
     await node.start()
-    pool = Pools(node, cell_limits(settings), settings.pool_size, clock)
+    pool = Pools(node, cell_limits(settings), PoolBounds(settings.pool_size, settings.max_pool_size), clock)
     parts.push_async_callback(pool.close)
     await pool.start()
     telemetry = open_telemetry(settings, parts)

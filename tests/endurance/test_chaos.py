@@ -94,7 +94,7 @@ def cells_of(server: int, others: frozenset[int]) -> set[int]:
 
 def test_server_goes_on_when_what_is_below_it_is_killed(tmp_path: Path, random: Random) -> None:
     others, ledger = adopt_orphans(), Ledger()
-    with serving(tmp_path / "data", max_sessions=100, pool_size=POOL) as server:
+    with serving(tmp_path / "data", max_sessions=100, pool_size=POOL, max_pool_size=0) as server:
         with load(server, ledger, random.getrandbits(32)):
             for _ in range(KILLS_BELOW):
                 ledger.wait_steps(random.randrange(3, 15))

@@ -40,7 +40,7 @@ def stop_all(sessions: list[ServedSession]) -> None:
 
 
 def test_200_starts_within_the_quota_all_succeed(tmp_path: Path) -> None:
-    with serving(tmp_path / "data", max_sessions=AT_ONCE + 1, pool_size=POOL) as server:
+    with serving(tmp_path / "data", max_sessions=AT_ONCE + 1, pool_size=POOL, max_pool_size=0) as server:
         with watched(server) as burden:
             sessions, errors = start_all(server)
             assert errors == {}
@@ -53,7 +53,7 @@ def test_200_starts_within_the_quota_all_succeed(tmp_path: Path) -> None:
 
 
 def test_200_starts_over_the_quota_are_refused_and_none_is_left_half_started(tmp_path: Path) -> None:
-    with serving(tmp_path / "data", max_sessions=QUOTA + 1, pool_size=POOL) as server:
+    with serving(tmp_path / "data", max_sessions=QUOTA + 1, pool_size=POOL, max_pool_size=0) as server:
         with watched(server) as burden:
             sessions, errors = start_all(server)
             assert (len(sessions), errors) == (QUOTA, {"ServiceQuotaExceededException": AT_ONCE - QUOTA})

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 from cellblock.model.calls import CellLimits, Grants
 from cellblock.model.network_grants import INTERNET, AllowedDomain, NetworkGrant
+from cellblock.sessions.pool import PoolBounds
 from cellblock.sessions.pools import MOST_KINDS, Pools
 from service.fake_clock import FakeClock
 from service.fake_node import FakeNode
@@ -19,7 +20,7 @@ PUBLIC = dataclasses.replace(LIMITS, network=INTERNET)
 
 @asynccontextmanager
 async def started(node: FakeNode) -> AsyncIterator[Pools]:
-    pools = Pools(node, LIMITS, 1, FakeClock())
+    pools = Pools(node, LIMITS, PoolBounds(least=1, most=1), FakeClock())
     await pools.start()
     try:
         yield pools

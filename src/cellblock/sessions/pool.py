@@ -11,11 +11,24 @@ import structlog
 from cellblock.errors import HostNotReady
 from cellblock.machine.clock import Clock
 from cellblock.model.calls import Cell, CellLimits, Node
+from cellblock.sessions.arrivals import Arrivals
 
 COURTESY_SECONDS = 0.05  # the session that took a cell runs its first code before another cell is made, while one waits
 REFILL_PAUSE_SECONDS = 1.0  # after a failed start, so that a broken host is not asked in a loop
 
 _log = structlog.get_logger("cellblock.pool")
+
+
+@dataclass(frozen=True, slots=True)
+class PoolBounds:
+    """How many cells wait: at least so many, and up to `most` while sessions come fast. A least of 0 switches the pool off."""
+
+    least: int
+    most: int
+
+    def hold(self, wanted: int) -> int:
+        """The nearest number that is allowed."""
+        return max(self.least, min(wanted, self.most)) if self.least else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +38,13 @@ class _Waiting:
 
 
 class Pool:
-    """Holds up to `size` unused cells of one kind and opens new ones in the background."""
+    """Holds unused cells of one kind, as many as sessions came at once lately, and opens new ones in the background."""
 
-    def __init__(self, node: Node, limits: CellLimits, size: int, clock: Clock) -> None:
+    def __init__(self, node: Node, limits: CellLimits, bounds: PoolBounds, clock: Clock) -> None:
         self._node = node
         self._limits = limits
-        self._size = size
+        self._bounds = bounds
+        self._arrivals = Arrivals()
         self._is_failing = False
         self._clock = clock
         self._waiting: deque[_Waiting] = deque()
@@ -45,8 +59,8 @@ class Pool:
 
     @property
     def size(self) -> int:
-        """How many cells wait when it is full."""
-        return self._size
+        """How many cells wait when it is full, as sessions come at present."""
+        return self._bounds.hold(self._arrivals.most(self._clock.now()))
 
     @property
     def is_failing(self) -> bool:
@@ -56,7 +70,7 @@ class Pool:
     async def start(self) -> None:
         """Open the first cell, which shows that the host can, and the others in the background. Raises HostNotReady."""
         first = await self._node.open_cell(self._limits)
-        if self._size == 0:
+        if self.size == 0:
             await first.close()
             return
         self._keep(first)
@@ -68,7 +82,11 @@ class Pool:
         self._refill = asyncio.create_task(self._keep_full(), name="pool refill")
 
     async def take(self) -> Cell:
-        """A cell that has run nothing; the caller closes it. Raises HostNotReady."""
+        """A cell that has run nothing; the caller closes it. A burst that finds none waiting has them opened side by side.
+
+        Raises HostNotReady.
+        """
+        self._arrivals.add(self._clock.now())
         self._wanted.set()
         while self._waiting:
             found = self._waiting.popleft()
@@ -91,17 +109,28 @@ class Pool:
 
     async def _keep_full(self) -> None:
         while True:
-            await self._wanted.wait()
+            await self._clock.wait(self._wanted, self._arrivals.next_change())
             self._wanted.clear()
             if self._waiting:
                 await self._clock.wait(self._emptied, self._clock.now() + COURTESY_SECONDS)
-            while len(self._waiting) < self._size:
-                try:
-                    self._keep(await self._node.open_cell(self._limits))
-                except HostNotReady as error:
-                    self._is_failing = True
-                    _log.error("no cell for the pool", reason=str(error))
-                    await self._clock.wait(asyncio.Event(), self._clock.now() + REFILL_PAUSE_SECONDS)
+            while len(self._waiting) < self.size:
+                await self._open_another()
+            while len(self._waiting) > self.size:
+                await self._close_oldest()
+
+    async def _open_another(self) -> None:
+        try:
+            self._keep(await self._node.open_cell(self._limits))
+        except HostNotReady as error:
+            self._is_failing = True
+            _log.error("no cell for the pool", reason=str(error))
+            await self._clock.wait(asyncio.Event(), self._clock.now() + REFILL_PAUSE_SECONDS)
+
+    async def _close_oldest(self) -> None:
+        """The burst that it was opened for is over."""
+        left = self._waiting.popleft()
+        left.watch.cancel()
+        await left.cell.close()
 
     def _keep(self, cell: Cell) -> None:
         self._is_failing = False

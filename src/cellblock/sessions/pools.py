@@ -8,7 +8,7 @@ import dataclasses
 from cellblock.machine.clock import Clock
 from cellblock.model.calls import NO_GRANTS, Cell, CellLimits, Grants, Node
 from cellblock.model.network_grants import NetworkGrant
-from cellblock.sessions.pool import Pool
+from cellblock.sessions.pool import Pool, PoolBounds
 
 MOST_KINDS = 4  # of networks with waiting cells; each allow-list of VPC is one
 
@@ -16,11 +16,12 @@ MOST_KINDS = 4  # of networks with waiting cells; each allow-list of VPC is one
 class Pools:
     """What sessions take their cells from."""
 
-    def __init__(self, node: Node, limits: CellLimits, size: int, clock: Clock) -> None:
+    def __init__(self, node: Node, limits: CellLimits, bounds: PoolBounds, clock: Clock) -> None:
         self._node = node
         self._limits = limits
+        self._bounds = bounds
         self._clock = clock
-        self._first = Pool(node, limits, size, clock)
+        self._first = Pool(node, limits, bounds, clock)
         self._others: dict[NetworkGrant, Pool] = {}
 
     @property
@@ -31,7 +32,7 @@ class Pools:
     @property
     def size(self) -> int:
         """How many cells wait when all are full."""
-        return self._first.size * (1 + len(self._others))
+        return self._first.size + sum(pool.size for pool in self._others.values())
 
     @property
     def is_failing(self) -> bool:
@@ -58,6 +59,6 @@ class Pools:
             return None
         found = self._others.get(limits.network)
         if found is None and len(self._others) < MOST_KINDS:
-            found = self._others[limits.network] = Pool(self._node, limits, self._first.size, self._clock)
+            found = self._others[limits.network] = Pool(self._node, limits, self._bounds, self._clock)
             found.begin()
         return found

@@ -39,7 +39,16 @@ class Serving(Group):
         form=REGION_FORM,
         form_help="a region's name",
     )
-    pool_size: int = setting(2, "cells kept ready for the next sessions; 0 switches the pool off", unit="cells", minimum=0, maximum=1000)
+    pool_size: int = setting(
+        2, "cells kept ready for the next sessions at least; 0 switches the pool off", unit="cells", minimum=0, maximum=1000
+    )
+    max_pool_size: int = setting(
+        16,
+        "cells kept ready while many sessions come at once; with `CELLBLOCK_POOL_SIZE` or fewer the pool keeps its size",
+        unit="cells",
+        minimum=0,
+        maximum=1000,
+    )
     max_large_bodies: int = setting(
         4, "request bodies over 1 MB that are in memory at once; others wait", unit="bodies", minimum=1, maximum=1000
     )
