@@ -41,7 +41,7 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        options = f"-k {self.directory} -c listen_addresses='' -c fsync=off -c max_connections=50 -c shared_buffers=16MB"
+        options = f"-k {self.directory} -c listen_addresses='' -c fsync=off -c max_connections=120 -c shared_buffers=16MB"
         self._run("pg_ctl", "-D", str(self._data), "-w", "-t", "60", "-l", str(self.directory / "log"), "-o", options, "start")
 
     def stop(self) -> None:

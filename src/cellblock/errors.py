@@ -20,6 +20,7 @@ class CellblockError(Exception):
     status: ClassVar[int] = 500
     guide_name: ClassVar[str] = ""  # the name users know where the API has another; the message begins with it on the wire
     public_message: ClassVar[str] = ""  # sent instead of a message that may hold the host's paths
+    is_of_this_machine: ClassVar[bool] = False  # nothing was kept of the request, and another node of a cluster may do it
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -183,6 +184,29 @@ class Throttled(CellblockError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class ServerStopping(Throttled):
+    """The server is told to stop."""
+
+    is_of_this_machine = True
+
+    def __init__(self) -> None:
+        super().__init__("the server is stopping and takes nothing more; try again when it is back")
+
+
+class NoRoom(Throttled):
+    """Every node of the cluster is full."""
+
+    def __init__(self) -> None:
+        super().__init__("no node of this cluster has room for another session; try again when sessions have ended or nodes have come")
+
+
+class NodeIsBusy(Throttled):
+    """A front end has too much under way at a node."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"too many requests are under way at node {name}; try again when some are over")
+
+
 class AccessDenied(CellblockError):
     """The key is known and may not do this."""
 
@@ -239,6 +263,7 @@ class StoreUnavailable(Internal):
 class HostNotReady(Internal):
     """This machine lacks something that cells need; for its operator to mend."""
 
+    is_of_this_machine = True
     public_message = "this machine cannot run sessions; its operator finds the cause with `cellblock doctor` and in the server's log"
 
 
@@ -276,6 +301,14 @@ def host_failed(what: str, error_name: str) -> HostNotReady:
     """The failure of a step that opens a cell, by the name of the system's error."""
     kind = HostIsFull if error_name in _SHORTAGES else HostNotReady
     return kind(f"{what} ({error_name})")
+
+
+class NodeGone(Internal):
+    """The node that has a session cannot be reached, or went away under a call."""
+
+    def __init__(self, name: str, reason: str, *, is_sent: bool) -> None:
+        done = "what it did with the request is not known" if is_sent else "it has not seen the request"
+        super().__init__(f"node {name} does not answer ({reason}): {done}; try again, and when its sessions have ended, start a new one")
 
 
 class MountFailed(Internal):

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, Protocol
 
 import structlog
 
 from cellblock.errors import StoreUnavailable
 from cellblock.http.asgi import Application
-from cellblock.http.mcp_mount import McpMount
+from cellblock.http.mcp_mount import Application as Asgi
+from cellblock.http.mcp_mount import McpGate, McpMount
 from cellblock.http.operator_app import SOCKET_MODE, OperatorApplication, OperatorHttp
-from cellblock.http.server import Certificates, HttpServer
+from cellblock.http.server import LAST_ANSWERS_SECONDS, Certificates, HttpServer
 from cellblock.machine.clock import Clock, MonotonicClock
 from cellblock.machine.data_directory import hold_data_directory
 from cellblock.machine.descriptors import raise_limit
@@ -36,9 +38,10 @@ from cellblock.sessions.live import SERVER_DIED, SERVER_STOPPED, LiveSessions
 from cellblock.sessions.metering import Metering
 from cellblock.sessions.pool import PoolBounds
 from cellblock.sessions.pools import Pools
+from cellblock.sessions.room import Room
 from cellblock.settings.table import Settings
 from cellblock.store.opening import open_store
-from cellblock.store.protocol import Store
+from cellblock.store.protocol import ClusterStore, Store
 
 PURGE_SECONDS = 3600.0
 
@@ -48,13 +51,26 @@ _log = structlog.get_logger("cellblock.server")
 async def serve(
     settings: Settings, node: Node, address: Address, *, stop: StopSignals, on_ready: Callable[[Address], None], clock: Clock | None = None
 ) -> None:
-    """Serve until told to stop. Raises OSError for the address, DataDirectoryError, HostNotReady."""
+    """Serve with the cells of this machine until told to stop. Raises OSError for the address, DataDirectoryError, HostNotReady."""
+    await serve_as(Alone(settings, node), settings, address, stop=stop, on_ready=on_ready, clock=clock)
+
+
+async def serve_as(
+    shape: Shape,
+    settings: Settings,
+    address: Address,
+    *,
+    stop: StopSignals,
+    on_ready: Callable[[Address], None],
+    clock: Clock | None = None,
+) -> None:
+    """The same for a server that is one of many."""
     raise_limit()
     certificates = _certificates(settings)
     place = settings.data_dir / OPERATOR_SOCKET_NAME
     with hold_data_directory(settings.data_dir), listening(address) as listeners, unix_listener(place, SOCKET_MODE) as operators:
         async with AsyncExitStack() as parts:
-            start = asyncio.create_task(_start(settings, node, parts, clock or MonotonicClock()), name="start")
+            start = asyncio.create_task(_start(settings, shape, parts, clock or MonotonicClock()), name="start")
             if not await _finished_before(start, stop.asked):
                 return
             running = start.result()
@@ -62,10 +78,12 @@ async def serve(
             parts.callback(remove_endpoint, settings.data_dir)
             operator = HttpServer(running.operator, Listeners((), (operators,)), on_ready=lambda: None, protocol=OperatorHttp)
             parts.push_async_callback(_close_http, operator, asyncio.create_task(operator.serve(), name="operator"))
-            announce = functools.partial(_announce, settings, bound, on_ready)
-            http = HttpServer(running.application, listeners, on_ready=announce, certificates=certificates)
+            is_listening = asyncio.Event()
+            http = HttpServer(running.application, listeners, on_ready=is_listening.set, certificates=certificates)
+            http.config.timeout_graceful_shutdown = shape.last_answers_seconds
             stop.on_reload = http.reload_certificates
-            await _listen(running, http, stop)
+            greet = functools.partial(_greet, is_listening, shape, bound, functools.partial(_announce, settings, bound, on_ready))
+            await _listen(running, http, stop, greet)
 
 
 def _certificates(settings: Settings) -> Certificates | None:
@@ -77,52 +95,146 @@ def _certificates(settings: Settings) -> Certificates | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a server is made of, for the shape that goes around it; `ends` takes what the shape adds."""
+
+    store: ClusterStore
+    live: LiveSessions
+    figures: LiveFigures
+    room: Room
+    keys: KeyRing
+    gate: McpGate
+    api: McpMount
+    clock: Clock
+    ends: AsyncExitStack
+
+
+class Shape(Protocol):
+    """What makes a server one of its own, a node of a cluster, or a front end."""
+
+    @property
+    def node(self) -> Node:
+        """What opens cells."""
+        ...
+
+    @property
+    def has_cells(self) -> bool:
+        """Whether it opens any."""
+        ...
+
+    @property
+    def node_id(self) -> str | None:
+        """Its id in the table of nodes."""
+        ...
+
+    @property
+    def last_answers_seconds(self) -> int:
+        """What answers under way may take when the connections are closed."""
+        ...
+
+    def room(self) -> Room:
+        """What it takes."""
+        ...
+
+    def pages(self) -> dict[str, PlainPage]:
+        """Its own in the place of the usual pages."""
+        ...
+
+    async def enter(self, parts: Parts) -> Asgi:
+        """What answers requests, when all parts have started."""
+        ...
+
+    async def listening(self, bound: Address) -> None:
+        """It can be reached from here on."""
+        ...
+
+
+class Alone:
+    """A server of its own."""
+
+    has_cells = True
+    node_id = None
+    last_answers_seconds = LAST_ANSWERS_SECONDS
+
+    def __init__(self, settings: Settings, node: Node) -> None:
+        self.node = node
+        self._calls_at_once = settings.max_calls_per_session
+
+    def room(self) -> Room:
+        """See Shape."""
+        return Room(calls_at_once=self._calls_at_once)
+
+    def pages(self) -> dict[str, PlainPage]:
+        """See Shape."""
+        return {}
+
+    async def enter(self, parts: Parts) -> Asgi:
+        """See Shape."""
+        return parts.api
+
+    async def listening(self, bound: Address) -> None:
+        """See Shape."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Running:
-    application: McpMount
+    application: Asgi
+    mcp: McpMount
     operator: OperatorApplication
     live: LiveSessions
     drain_seconds: float
 
 
-async def _start(settings: Settings, node: Node, parts: AsyncExitStack, clock: Clock) -> _Running:
+async def _start(settings: Settings, shape: Shape, parts: AsyncExitStack, clock: Clock) -> _Running:
     """Start the parts, each with its end on the stack."""
     store = await open_store(settings, role="server" if settings.cluster == "none" else "member")
     parts.push_async_callback(store.close)
     await ensure_first_key(store, settings.data_dir, account=settings.account)
     ended = await store.end_sessions_of_dead_server(SERVER_DIED)
-    parts.push_async_callback(node.close)
-    await node.start()
-    pool = Pools(node, cell_limits(settings), PoolBounds(settings.pool_size, settings.max_pool_size), clock)
-    parts.push_async_callback(pool.close)
-    await pool.start()
+    pool = await _cells(settings, shape, parts, clock)
     telemetry = open_telemetry(settings, parts)
     observer = telemetry.observer
     metering = Metering(store, clock)
     metering.start()
     parts.push_async_callback(metering.close)
-    calls_at_once = settings.max_calls_per_session
-    live = LiveSessions(store, pool, clock, metering=metering, calls_at_once=calls_at_once, on_end=observer.session_ended)
+    room = shape.room()
+    live = LiveSessions(store, pool, clock, metering=metering, room=room, on_end=observer.session_ended)
     live.start()
     parts.push_async_callback(live.close, SERVER_STOPPED)
-    service = Service(store=store, live=live, settings=settings, clock=clock)
+    service = Service(store=store, live=live, settings=settings, clock=clock, node_id=shape.node_id)
     parts.push_async_callback(service.close)
     housekeeping = asyncio.create_task(_purge_now_and_then(store, settings, clock), name="purge")
     parts.push_async_callback(_cancel, housekeeping)
     _log.info("started", sessions_of_a_dead_server=ended)
-    figures = LiveFigures(live, pool, node)
+    figures = LiveFigures(live, pool, shape.node)
     keys = KeyRing(store)
     application = Application(
         service=service,
         keys=keys,
         clock=clock,
         max_large_bodies=settings.max_large_bodies,
-        pages=_pages(settings, telemetry, figures),
+        pages=_pages(settings, telemetry, figures) | shape.pages(),
         observer=observer,
     )
     operator = OperatorApplication(live, figures, telemetry.audit)
-    mcp = McpMount(application, service, keys, settings=settings, observer=observer, clock=clock)
+    gate = McpGate(keys, settings)
+    mcp = McpMount(application, service, gate, settings=settings, observer=observer, clock=clock)
     parts.push_async_callback(mcp.close)
-    return _Running(application=mcp, operator=operator, live=live, drain_seconds=settings.drain_seconds)
+    whole = Parts(store=store, live=live, figures=figures, room=room, keys=keys, gate=gate, api=mcp, clock=clock, ends=parts)
+    return _Running(application=await shape.enter(whole), mcp=mcp, operator=operator, live=live, drain_seconds=settings.drain_seconds)
+
+
+async def _cells(settings: Settings, shape: Shape, parts: AsyncExitStack, clock: Clock) -> Pools:
+    """What sessions take their cells from."""
+    if shape.has_cells:
+        parts.push_async_callback(shape.node.close)
+        await shape.node.start()
+    bounds = PoolBounds(settings.pool_size, settings.max_pool_size) if shape.has_cells else PoolBounds(0, 0)
+    pool = Pools(shape.node, cell_limits(settings), bounds, clock)
+    parts.push_async_callback(pool.close)
+    if shape.has_cells:
+        await pool.start()
+    return pool
 
 
 def _pages(settings: Settings, telemetry: Telemetry, figures: LiveFigures) -> dict[str, PlainPage]:
@@ -130,9 +242,9 @@ def _pages(settings: Settings, telemetry: Telemetry, figures: LiveFigures) -> di
     return pages | metrics_page(settings, telemetry.counters, figures)
 
 
-async def _listen(running: _Running, http: HttpServer, stop: StopSignals) -> None:
+async def _listen(running: _Running, http: HttpServer, stop: StopSignals, greet: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Answer requests; on a signal give calls their time, end the sessions, then close the connections."""
-    serving = asyncio.create_task(http.serve(), name="http")
+    serving = asyncio.create_task(_answer(http, greet), name="http")
     try:
         if await _finished_before(serving, stop.asked, cancel=False):
             serving.result()
@@ -141,9 +253,25 @@ async def _listen(running: _Running, http: HttpServer, stop: StopSignals) -> Non
         draining = asyncio.create_task(running.live.wait_idle(running.drain_seconds), name="drain")
         await _finished_before(draining, stop.at_once)
         await running.live.close(SERVER_STOPPED)
-        await running.application.close()  # its clients keep streams open, which would be waited for
+        await running.mcp.close()  # its clients keep streams open, which would be waited for
     finally:
         await _close_http(http, serving)
+
+
+async def _answer(http: HttpServer, greet: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            greeting = tasks.create_task(greet(), name="greet")
+            await http.serve()
+            greeting.cancel()
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from None
+
+
+async def _greet(is_listening: asyncio.Event, shape: Shape, bound: Address, announce: Callable[[], None]) -> None:
+    await is_listening.wait()
+    await shape.listening(bound)
+    announce()
 
 
 async def _close_http(http: HttpServer, serving: asyncio.Task[None]) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Mapping
 
 import click
 
+from cellblock.machine.clock import MonotonicClock
 from cellblock.machine.data_directory import prepare_data_directory
 from cellblock.machine.listeners import Address
 from cellblock.machine.service_manager import held_sockets, tell
@@ -15,10 +17,13 @@ from cellblock.nodes.local import LocalNode
 from cellblock.observing import log_lines
 from cellblock.observing.audit_log import LOG_DIRECTORY
 from cellblock.observing.rotating_file import RotatingFile
-from cellblock.server import serve
+from cellblock.runtime.builds import Runtime
+from cellblock.server import Alone, Shape, serve_as
 from cellblock.settings.table import Settings, host_environment
 from cellblock.terminal import display
 from cellblock.terminal.command_line import ALL_SETTINGS, fail, run, with_settings
+
+FRONT_END_MODULE = "cellblock.cluster.front_end_server"
 
 
 @click.command("serve")
@@ -36,7 +41,7 @@ def command(settings: Settings) -> None:
         unix_socket=settings.unix_socket,
         held=held_sockets(environment),
     )
-    built = display.build_runtime(settings)
+    built = display.build_runtime(settings) if settings.cluster == "none" else None
     prepare_data_directory(settings.data_dir)
     path = settings.data_dir / LOG_DIRECTORY / log_lines.LOG_NAME
     try:
@@ -45,7 +50,7 @@ def command(settings: Settings) -> None:
         fail(f"{path} cannot be written: {error.strerror}")
     writer = log_lines.set_up(settings.log_level, sys.stderr, file)
     try:
-        run(_serve(settings, LocalNode(settings, built), address, environment))
+        run(_serve(settings, _shape(settings, built), address, environment))
     except OSError as error:
         fail(f"cannot listen on {address.url}{_beside(address)}: {error.strerror or error}")
     finally:
@@ -53,11 +58,19 @@ def command(settings: Settings) -> None:
         file.close()
 
 
+def _shape(settings: Settings, built: Runtime | None) -> Shape:
+    """A front end's parts are loaded only where they are wanted."""
+    if built is not None:
+        return Alone(settings, LocalNode(settings, built))
+    shape: Shape = importlib.import_module(FRONT_END_MODULE).AsFrontEnd(settings, MonotonicClock())
+    return shape
+
+
 def _beside(address: Address) -> str:
     return f" and {address.unix_socket}" if address.unix_socket else ""
 
 
-async def _serve(settings: Settings, node: LocalNode, address: Address, environment: Mapping[str, str]) -> None:
+async def _serve(settings: Settings, shape: Shape, address: Address, environment: Mapping[str, str]) -> None:
     def say_ready(bound: Address) -> None:
         click.echo(f"cellblock is ready on {bound.url}")
         sys.stdout.flush()
@@ -66,6 +79,6 @@ async def _serve(settings: Settings, node: LocalNode, address: Address, environm
     stop = StopSignals()
     with stop.caught():
         try:
-            await serve(settings, node, address, stop=stop, on_ready=say_ready)
+            await serve_as(shape, settings, address, stop=stop, on_ready=say_ready)
         finally:
             tell(environment, "STOPPING")

@@ -7,7 +7,7 @@ import importlib
 import ipaddress
 import json
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -47,18 +47,54 @@ class Endpoint(Protocol):
         ...
 
 
-class McpMount:
-    """The whole ASGI application: what is not for the path goes to the API. Checks Host, Origin and bearer token, then hands over."""
+class McpGate:
+    """Who may use /mcp: by Host, Origin and bearer token."""
 
-    def __init__(self, api: Application, service: Service, keys: KeyRing, *, settings: Settings, observer: Observer, clock: Clock) -> None:
+    def __init__(self, keys: KeyRing, settings: Settings) -> None:
+        self._keys = keys
+        self._origins = settings.mcp_origins
+        self._allowed_hosts = {urlsplit(origin).netloc for origin in settings.mcp_origins}
+
+    async def is_open_to(self, scope: Mapping[str, Any]) -> bool:
+        """Whether a request comes from where it may and with a key's token."""
+        headers = _headers(scope)
+        try:
+            return self.is_expected(scope, headers) and await self.key(headers.get("authorization", "")) is not None
+        except CellblockError:
+            return False
+
+    def is_expected(self, scope: Mapping[str, Any], headers: dict[str, str]) -> bool:
+        """A page in a browser must not reach a server of its user's machine, whatever name the page gives it (DNS rebinding)."""
+        origin, host = headers.get("origin"), headers.get("host", "")
+        if origin is not None and origin not in self._origins:
+            return False
+        is_local = scope.get("server") is not None and _is_loopback(scope["server"][0])
+        return not is_local or host in self._allowed_hosts or _is_loopback(urlsplit(f"//{host}").hostname or "")
+
+    async def key(self, authorization: str) -> AccessKey:
+        """The key that the token belongs to. Raises UnknownKey."""
+        kind, _, token = authorization.partition(" ")
+        if kind.lower() != "bearer" or not 0 < len(token) <= TOKEN_BYTES:
+            raise UnknownKey
+        key = await self._keys.find(key_id_of(token))
+        if any(is_token_of(token, key.id, secret) for secret in key.secrets(now())):
+            return key
+        raise UnknownKey
+
+
+class McpMount:
+    """The whole ASGI application: what is not for the path goes to the API, the rest through the gate to what is loaded then."""
+
+    def __init__(
+        self, api: Application, service: Service, gate: McpGate, *, settings: Settings, observer: Observer, clock: Clock
+    ) -> None:  # fmt: skip
         self._api = api
         self._service = service
-        self._keys = keys
+        self._gate = gate
         self._settings = settings
         self._observer = observer
         self._clock = clock
         self._loading: asyncio.Task[Endpoint] | None = None
-        self._allowed_hosts = {urlsplit(origin).netloc for origin in settings.mcp_origins}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI: one request."""
@@ -66,12 +102,12 @@ class McpMount:
             await self._api(scope, receive, send)
             return
         request_id, started = str(uuid4()), time.perf_counter()
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        if not self._is_expected(scope, headers):
+        headers = _headers(scope)
+        if not self._gate.is_expected(scope, headers):
             await _refuse(send, 403, "this Host or Origin may not use /mcp; the setting is CELLBLOCK_MCP_ORIGINS")
             return
         try:
-            key = await self._key(headers.get("authorization", ""))
+            key = await self._gate.key(headers.get("authorization", ""))
         except CellblockError:
             await _refuse(send, 401, "a bearer token of an access key is needed; `cellblock mcp --print-config --http` prints one")
             return
@@ -89,24 +125,6 @@ class McpMount:
         if self._loading is not None:
             await (await self._loading).close()
 
-    def _is_expected(self, scope: Scope, headers: dict[str, str]) -> bool:
-        """A page in a browser must not reach a server of its user's machine, whatever name the page gives it (DNS rebinding)."""
-        origin, host = headers.get("origin"), headers.get("host", "")
-        if origin is not None and origin not in self._settings.mcp_origins:
-            return False
-        is_local = scope.get("server") is not None and _is_loopback(scope["server"][0])
-        return not is_local or host in self._allowed_hosts or _is_loopback(urlsplit(f"//{host}").hostname or "")
-
-    async def _key(self, authorization: str) -> AccessKey:
-        """The key that the token belongs to. Raises UnknownKey."""
-        kind, _, token = authorization.partition(" ")
-        if kind.lower() != "bearer" or not 0 < len(token) <= TOKEN_BYTES:
-            raise UnknownKey
-        key = await self._keys.find(key_id_of(token))
-        if any(is_token_of(token, key.id, secret) for secret in key.secrets(now())):
-            return key
-        raise UnknownKey
-
     async def _endpoint(self) -> Endpoint:
         """The endpoint, loaded once; a second request waits for the first one's loading."""
         if self._loading is None:
@@ -117,6 +135,10 @@ class McpMount:
         module = await asyncio.to_thread(importlib.import_module, ENDPOINT_MODULE)  # a second of work: not on the event loop
         endpoint: Endpoint = module.Connections(self._service, settings=self._settings, observer=self._observer, clock=self._clock)
         return endpoint
+
+
+def _headers(scope: Mapping[str, Any]) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
 
 
 def _is_loopback(host: str) -> bool:

@@ -21,6 +21,11 @@ class StopSignals:
         """One signal more."""
         (self.at_once if self.asked.is_set() else self.asked).set()
 
+    def ask_at_once(self) -> None:
+        """As by two signals."""
+        self.asked.set()
+        self.at_once.set()
+
     @contextlib.contextmanager
     def caught(self) -> Iterator[None]:
         """Take SIGINT, SIGTERM and SIGHUP of this process."""

@@ -30,6 +30,8 @@ SYSTEM_ACCOUNT = "aws"
 ALPHANUMERICS = string.ascii_letters + string.digits
 KEY_ID_LETTERS = string.ascii_uppercase + "234567"
 SECRET_LETTERS = ALPHANUMERICS + "+/"
+NODE_ID_LETTERS = string.digits + string.ascii_uppercase
+NODE_ID_LENGTH = 10
 
 ItemT = TypeVar("ItemT")
 
@@ -212,9 +214,14 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def new_session_id() -> str:
-    """A ULID: 26 characters that sort by time."""
-    return str(ULID())
+def new_session_id(node_id: str | None = None) -> str:
+    """A ULID: 26 characters that sort by time; in a cluster the node's id follows, so that front ends know where the session is."""
+    return f"{ULID()}{node_id or ''}"
+
+
+def new_node_id() -> str:
+    """Ten digits and capitals."""
+    return _random_letters(NODE_ID_LETTERS, NODE_ID_LENGTH)
 
 
 def new_interpreter_id(name: str) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hmac
 import ipaddress
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, Protocol
 
-from cellblock.sessions.figures import LiveFigures
 from cellblock.wire.encoding import Response, json_bytes
 
 JSON = {"Content-Type": "application/json"}
@@ -27,7 +26,16 @@ def health(live_count: Callable[[], int]) -> PlainPage:
     return page
 
 
-def readiness(figures: LiveFigures) -> PlainPage:
+class Readiness(Protocol):
+    """What tells whether sessions can be taken."""
+
+    @property
+    def trouble(self) -> str:
+        """Why a new session would fail; the empty string when it would not."""
+        ...
+
+
+def readiness(figures: Readiness) -> PlainPage:
     """`/ready`: 503 while a new session would fail, for who sends traffic here."""
 
     async def page(_scope: Scope) -> Response:

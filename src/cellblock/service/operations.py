@@ -91,10 +91,13 @@ class Delivery:
 class Service:
     """The operations. What it is given belongs to the caller, who closes it."""
 
-    def __init__(self, *, store: ClusterStore, live: LiveSessions, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self, *, store: ClusterStore, live: LiveSessions, settings: Settings, clock: Clock, node_id: str | None = None
+    ) -> None:  # fmt: skip
         self._store = store
         self._live = live
         self._settings = settings
+        self._node_id = node_id
         self._grantor = Grantor(settings)
         self._clock = clock
         self._repeats: Repeats[ToolResult] = Repeats(clock, tool_results.size)
@@ -150,13 +153,14 @@ class Service:
         session = self._new_session(caller, request)
         claim = _claim(caller, "StartCodeInterpreterSession", request)
         await self._grantor.for_session(session, None)  # what is wrong with the request itself is told before anything is kept
-        try:
-            kept = await self._store.create_session(session, max_live=self._settings.max_sessions, claim=claim)
-            if kept.id == session.id:
-                await self._open(caller, kept)
-        except BaseException:
-            await asyncio.shield(self._live.discard_record(session.id))
-            raise
+        with self._live.opening(session.id):
+            try:
+                kept = await self._store.create_session(session, max_live=self._settings.max_sessions, claim=claim)
+                if kept.id == session.id:
+                    await self._open(caller, kept, wanted_as=request.client_token)
+            except BaseException:
+                await asyncio.shield(self._live.discard_record(session.id))
+                raise
         return kept
 
     async def stop_session(self, caller: Caller, request: StopSession) -> Session:
@@ -203,14 +207,14 @@ class Service:
     async def use_session(self, caller: Caller, request: FileInSession) -> AsyncIterator[Cell]:
         """The session's cell for one transfer, for whoever may invoke tools there. Raises CellblockError."""
         await self._admit(caller, "InvokeCodeInterpreter", request.interpreter_id)
-        session = self._find(caller, request)
+        session = await self._find(caller, request)
         if session is None:
             raise await self._why_not_live(caller, request)
         async with self._live.use(session, _facts(caller, "transfer")) as cell:
             yield cell
 
     async def _run(self, caller: Caller, request: Invoke, delivery: Delivery) -> ToolResult:
-        session = self._find(caller, request)
+        session = await self._find(caller, request)
         if session is None:
             raise await self._why_not_live(caller, request)
         seconds = self._run_seconds(session, delivery)
@@ -223,8 +227,8 @@ class Service:
             except TimeoutError:
                 return tool_results.timed_out(seconds, NO_ANSWER_NOTE)
 
-    def _find(self, caller: Caller, request: Invoke | FileInSession) -> LiveSession | None:
-        session = self._live.find(request.session_id)
+    async def _find(self, caller: Caller, request: Invoke | FileInSession) -> LiveSession | None:
+        session = self._live.find(request.session_id) or await self._live.find_soon(request.session_id)
         return session if session is not None and _is_named(session.record, caller, request) else None
 
     async def _why_not_live(self, caller: Caller, request: Invoke | FileInSession) -> Exception:
@@ -247,7 +251,7 @@ class Service:
             return None
         return max(LEAST_RUN_SECONDS, LAST_ANSWER_SECONDS - (self._clock.now() - delivery.arrived_at))
 
-    async def _open(self, caller: Caller, session: Session) -> None:
+    async def _open(self, caller: Caller, session: Session, *, wanted_as: str | None) -> None:
         """A cell with the limits and the grants of the session's interpreter."""
         if session.interpreter_id == BUILT_IN_INTERPRETER_ID:
             limits, interpreter = kept_limits({}, self._settings), None
@@ -261,7 +265,8 @@ class Service:
             key_id=caller.key.id,
             region=caller.region,
         )
-        await self._live.open(session, limits, owner=owner, grants=await self._grantor.for_session(session, interpreter))
+        grants = await self._grantor.for_session(session, interpreter)
+        await self._live.open(session, limits, owner=owner, grants=grants, wanted_as=wanted_as)
 
     def _new_session(self, caller: Caller, request: StartSession) -> Session:
         seconds = request.timeout_seconds or self._settings.session_timeout_seconds
@@ -271,9 +276,10 @@ class Service:
             raise ValidationFailed(f"sessionTimeoutSeconds {problem}", fields=(FieldProblem("sessionTimeoutSeconds", problem),))
         time = now()
         return Session(
-            id=new_session_id(),
+            id=new_session_id(self._node_id),
             interpreter_id=request.interpreter_id,
             account=caller.account,
+            node=self._node_id,
             timeout_seconds=seconds,
             created_at=time,
             updated_at=time,

@@ -46,6 +46,16 @@ class LiveFigures:
         return self._live.count
 
     @property
+    def pool_ready(self) -> int:
+        """How many cells wait for a session."""
+        return self._pool.ready_count
+
+    @property
+    def pool_size(self) -> int:
+        """How many cells wait when the pool is full."""
+        return self._pool.size
+
+    @property
     def trouble(self) -> str:
         """Why a new session would fail; the empty string when it would not."""
         if self._live.is_draining:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import structlog
 
-from cellblock.errors import CellEnded, QuotaExceeded, SessionNotActive, Throttled
+from cellblock.errors import CellEnded, QuotaExceeded, ServerStopping, SessionNotActive
 from cellblock.machine.clock import Clock
 from cellblock.model.calls import NO_GRANTS, Cell, CellLimits, Grants
 from cellblock.model.happenings import SessionEnd
@@ -20,8 +20,10 @@ from cellblock.sessions.endings import Endings
 from cellblock.sessions.metering import Metering
 from cellblock.sessions.meters import SessionMeter
 from cellblock.sessions.pools import Pools
+from cellblock.sessions.room import Room
 from cellblock.store.protocol import Store
 
+OPENING_SECONDS = 5.0  # a call waits so long for the cell of a session whose name its client has from another server of the cluster
 EXPIRY_GRACE_SECONDS = 3.0  # a run gets its time-out at the session's end; this lets its result leave
 STOPPED = "stopped"
 SERVER_STOPPED = "server stopped"
@@ -63,15 +65,17 @@ class LiveSessions:
     """Owns the cells of all live sessions; a cell that is in here is closed by here."""
 
     def __init__(
-        self, store: Store, pool: Pools, clock: Clock, *, metering: Metering, calls_at_once: int, on_end: Callable[[SessionEnd], None]
+        self, store: Store, pool: Pools, clock: Clock, *, metering: Metering, room: Room, on_end: Callable[[SessionEnd], None]
     ) -> None:
         self._metering = metering
-        self._calls_at_once = calls_at_once
+        self._room = room
         self._on_end = on_end
         self._ends = Endings(store, clock)
         self._pool = pool
         self._clock = clock
         self._live: dict[str, LiveSession] = {}
+        self._opening: dict[str, asyncio.Event] = {}
+        self._taking = 0  # sessions that have room here and no cell yet
         self._endings: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()  # wakes the reaper: a session that may end sooner has come
         self._call_ended = asyncio.Event()
@@ -92,10 +96,27 @@ class LiveSessions:
         """Start the reaper; `close` ends it."""
         self._reaper = asyncio.create_task(self._reap(), name="session reaper")
 
-    async def open(self, record: Session, limits: CellLimits, *, owner: Owner, grants: Grants = NO_GRANTS) -> None:
+    @contextmanager
+    def opening(self, session_id: str) -> Iterator[None]:
+        """While a session is being made, so that a call that comes at once waits for it."""
+        done = self._opening[session_id] = asyncio.Event()
+        try:
+            yield
+        finally:
+            del self._opening[session_id]
+            done.set()
+
+    async def open(
+        self, record: Session, limits: CellLimits, *, owner: Owner, grants: Grants = NO_GRANTS, wanted_as: str | None = None
+    ) -> None:  # fmt: skip
         """Let a session live in a cell of its own until its time is over. Raises HostNotReady, and Throttled when the server stops."""
         self.refuse_when_draining()
-        cell = await self._pool.take(limits, grants)
+        self._room.admit(len(self._live) + self._taking, wanted_as or record.id)
+        self._taking += 1
+        try:
+            cell = await self._pool.take(limits, grants)
+        finally:
+            self._taking -= 1
         if self._draining:
             await cell.close()
             self.refuse_when_draining()
@@ -118,6 +139,12 @@ class LiveSessions:
         """The session, if it lives on this server."""
         return self._live.get(session_id)
 
+    async def find_soon(self, session_id: str) -> LiveSession | None:
+        """The same, after a wait for one that is being made."""
+        if opening := self._opening.get(session_id):
+            await self._clock.wait(opening, self._clock.now() + OPENING_SECONDS)
+        return self.find(session_id)
+
     def age_seconds(self, session: LiveSession) -> float:
         """How long the session has lived."""
         return self._clock.now() - session.began_at
@@ -132,10 +159,10 @@ class LiveSessions:
         self.refuse_when_draining()
         if session.end_reason:
             raise session.not_active()
-        if session.running >= self._calls_at_once:
+        if session.running >= self._room.calls_at_once:
             found = f"session {session.record.id} has {session.running} calls under way; wait for one to end"
             setting = "CELLBLOCK_MAX_CALLS_PER_SESSION"
-            raise QuotaExceeded.of("Concurrent calls per session", self._calls_at_once, found=found, setting=setting)
+            raise QuotaExceeded.of("Concurrent calls per session", self._room.calls_at_once, found=found, setting=setting)
         session.running += 1
         session.is_idle.clear()
         call = self._metering.begin_call(session.meter, facts)
@@ -167,7 +194,7 @@ class LiveSessions:
     def refuse_when_draining(self) -> None:
         """Raises Throttled, which clients answer with a later attempt."""
         if self._draining:
-            raise Throttled("the server is stopping and takes nothing more; try again when it is back")
+            raise ServerStopping
 
     def begin_draining(self) -> None:
         """Take no new session and no new call from here on."""

@@ -15,6 +15,7 @@ from cellblock.model.resources import Interpreter, Page, Session
 from cellblock.model.results import Block, FileBlock, ImageBlock, LinkBlock, Structured, TextBlock, ToolResult
 from cellblock.wire.operations import SESSION_HEADER, TASK_HEADER, Operation, OperationName
 
+ELSEWHERE_HEADER = "X-Cellblock-Elsewhere"  # the request was not done, and another node of a cluster may do it
 EVENT_STREAM_TYPE = "application/vnd.amazon.eventstream"
 
 _JSON = msgspec.json.Encoder()  # times as ISO 8601 with their zone
@@ -64,6 +65,8 @@ def error(failure: CellblockError, request_id: str) -> Response:
     headers = _headers(request_id, "application/json") | {"x-amzn-ErrorType": failure.code}
     if isinstance(failure, Throttled):
         headers["Retry-After"] = str(math.ceil(failure.retry_after_seconds))
+    if failure.is_of_this_machine:
+        headers[ELSEWHERE_HEADER] = "yes"
     return Response(failure.status, headers, json_bytes({"__type": failure.code, **error_members(failure)}))
 
 
