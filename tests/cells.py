@@ -190,6 +190,24 @@ def bench_settings(**changes: Any) -> table.Settings:
     return dataclasses.replace(table.load(), preload=(), **changes)
 
 
+@contextmanager
+def kept_benches(make: Weakened) -> Iterator[Weakened]:
+    """Benches for the tests of a worker: the same arguments give the same one, and all end with the block."""
+    benches: dict[str, Bench] = {}
+
+    def get(**changes: Any) -> Bench:
+        key = repr(sorted(changes.items()))
+        if key not in benches:
+            benches[key] = make(**changes)
+        return benches[key]
+
+    try:
+        yield get
+    finally:
+        for bench in benches.values():
+            bench.close()
+
+
 def weaker_policy(runtime: Runtime, *, without: tuple[str, ...] = (), **changes: Any) -> Policy:
     """The policy of this machine with steps or namespaces left out and other values changed."""
     policy = policy_for(bench_settings(), runtime)

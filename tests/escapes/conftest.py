@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from cellblock.runtime.builds import Runtime
-from cells import Bench, BenchCell, Weakened, bench_settings, weaker_policy
+from cells import Bench, BenchCell, Weakened, bench_settings, kept_benches, weaker_policy
 
 
 @pytest.fixture(scope="session")
@@ -28,17 +28,8 @@ def cell(strong: Bench) -> Iterator[BenchCell]:
 @pytest.fixture(scope="session")
 def weakened(built_runtime: Runtime) -> Iterator[Weakened]:
     """Nodes without a barrier; the same arguments give the same node."""
-    benches: dict[str, Bench] = {}
-
-    def get(**changes: object) -> Bench:
-        key = repr(sorted(changes.items()))
-        if key not in benches:
-            benches[key] = Bench(bench_settings(), built_runtime, weaker_policy(built_runtime, **changes))
-        return benches[key]
-
-    yield get
-    for bench in benches.values():
-        bench.close()
+    with kept_benches(lambda **changes: Bench(bench_settings(), built_runtime, weaker_policy(built_runtime, **changes))) as get:
+        yield get
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from cellblock.model.network_grants import INTERNET
 from cellblock.runtime.builds import Runtime
 from cellblock.sandbox.network_stacks import STACKS
-from cells import Bench, BenchCell, bench_settings, weaker_policy
+from cells import Bench, BenchCell, bench_settings, kept_benches, weaker_policy
 from network.world import World, small_internet
 
 Opened = Callable[..., Bench]
@@ -41,18 +41,12 @@ def world() -> Iterator[World]:
 @pytest.fixture(scope="session")
 def node(world: World, built_runtime: Runtime) -> Iterator[Opened]:
     """Nodes on its machine; the same arguments, settings and `without`, give the same node."""
-    benches: dict[str, Bench] = {}
 
-    def get(*, without: tuple[str, ...] = (), **settings: Any) -> Bench:
-        key = repr((without, sorted(settings.items())))
-        if key not in benches:
-            policy = weaker_policy(built_runtime, without=without)
-            benches[key] = Bench(bench_settings(**settings), built_runtime, policy, enter=world.enter)
-        return benches[key]
+    def make(*, without: tuple[str, ...] = (), **settings: Any) -> Bench:
+        return Bench(bench_settings(**settings), built_runtime, weaker_policy(built_runtime, without=without), enter=world.enter)
 
-    yield get
-    for bench in benches.values():
-        bench.close()
+    with kept_benches(make) as get:
+        yield get
 
 
 @pytest.fixture(scope="session", params=[stack.name for stack in STACKS])
