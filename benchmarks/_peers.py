@@ -13,12 +13,14 @@ from typing import Protocol
 
 from _boxes import Bundle, NotHere, Piped, bwrap_command
 from _jupyter import gateway, kernels
-from _serving import Session, descendants, server
+from _serving import Server, Session, descendants, server
 
+from cellblock import client as own
 from cellblock.runtime.layout import Runtime
 
 OURS, IPYKERNEL, GATEWAY, BWRAP, OCI = "Cellblock", "ipykernel", "jupyter-kernel-gateway", "bwrap", ("crun", "runc", "runsc")
 OURS_COLD = f"{OURS} without a pool"
+OURS_THIN = f"{OURS} by its own client"
 OURS_AT_MOST = 200
 
 
@@ -50,6 +52,7 @@ def all_peers(built: Runtime, directory: Path, pool: int) -> dict[str, Callable[
     return {
         OURS: lambda: ours(pool),
         OURS_COLD: lambda: ours(0),
+        OURS_THIN: lambda: ours_by_own_client(pool),
         IPYKERNEL: lambda: ipykernel(built, directory),
         GATEWAY: lambda: jupyter_gateway(built, directory),
         BWRAP: lambda: bubblewrap(bundle),
@@ -68,16 +71,34 @@ class _Ours:
         self.session.stop()
 
 
+@dataclass(frozen=True, slots=True)
+class _OursByOwnClient:
+    session: own.Session
+
+    def run(self, code: str) -> str:
+        return self.session.run(code).stdout.rstrip("\n")
+
+    def close(self) -> None:
+        self.session.stop()
+
+
 @contextmanager
 def ours(pool: int) -> Iterator[Peer]:
     """A server and a stock boto3 client."""
     with server(pool_size=pool, max_sessions=OURS_AT_MOST) as running:
         client = running.client()
-        yield Peer(
-            open=lambda: _Ours(Session(client)),
-            processes=lambda: descendants(running.pid),
-            settle=lambda alive: running.wait_for_pool(pool, busy=alive),
-        )
+        yield _peer(running, pool, lambda: _Ours(Session(client)))
+
+
+@contextmanager
+def ours_by_own_client(pool: int) -> Iterator[Peer]:
+    """A server and cellblock.client, as the Jupyter peers have Jupyter's own clients."""
+    with server(pool_size=pool, max_sessions=OURS_AT_MOST) as running, own.Client(data_dir=running.data_dir) as client:
+        yield _peer(running, pool, lambda: _OursByOwnClient(client.session().start()))
+
+
+def _peer(running: Server, pool: int, opened: Callable[[], Box]) -> Peer:
+    return Peer(open=opened, processes=lambda: descendants(running.pid), settle=lambda alive: running.wait_for_pool(pool, busy=alive))
 
 
 @contextmanager

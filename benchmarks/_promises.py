@@ -51,7 +51,10 @@ PROMISES = {
     "start-over-container": Promise(
         script="peers", what="the same of a container of an OCI runtime with a new Python", at_least=50, unit="×"
     ),
-    "round-trip-over-ipykernel": Promise(script="peers", what="ipykernel's round trip over `executeCode`", at_least=3, unit="×"),
+    "round-trip-over-ipykernel": Promise(
+        script="peers", what="ipykernel's round trip over `executeCode`, each by its own client", at_least=3, unit="×"
+    ),
+    "round-trip-of-boto3-over-ipykernel": Promise(script="peers", what="the same over `executeCode` by boto3", at_least=3, unit="×"),
     "round-trip-over-gateway": Promise(script="peers", what="its round trip by HTTP (jupyter-kernel-gateway)", at_least=3, unit="×"),
     "memory-over-ipykernel": Promise(
         script="peers", what="memory of an ipykernel that has used pandas, over that of a session", at_least=15, unit="×"

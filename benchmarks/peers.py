@@ -9,7 +9,7 @@ from pathlib import Path
 
 from _boxes import NotHere
 from _measuring import Report, Samples, command_line, progress
-from _peers import GATEWAY, IPYKERNEL, OCI, OURS, OURS_COLD, Peer, PeerContext, all_peers
+from _peers import GATEWAY, IPYKERNEL, OCI, OURS, OURS_COLD, OURS_THIN, Peer, PeerContext, all_peers
 from _serving import available_bytes, memory_bytes
 
 from cellblock.runtime import builds
@@ -38,8 +38,8 @@ def main() -> None:
     arguments = command_line(
         __doc__,
         count=(5, "sessions of each"),
-        ours=(50, "sessions of Cellblock"),
-        round_trips=(100, "round trips in each of them"),
+        ours=(20, "sessions of Cellblock"),
+        round_trips=(100, "round trips in each session"),
         alive=(4, "sessions of each that live at once for the memory"),
         ours_alive=(40, "the same of Cellblock"),
         pool=(2, "cells that wait"),
@@ -50,10 +50,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="cellblock-peers-") as directory:
         for name, begin in all_peers(built, Path(directory), arguments.pool).items():
             progress(name)
-            is_ours = name in (OURS, OURS_COLD)
+            is_ours = name in (OURS, OURS_COLD, OURS_THIN)
             count, alive = (arguments.ours, arguments.ours_alive) if is_ours else (arguments.count, arguments.alive)
             try:
-                found[name] = measure(begin, count=count, round_trips=max(1, arguments.round_trips // count), alive=alive)
+                found[name] = measure(begin, count=count, round_trips=arguments.round_trips, alive=alive)
             except NotHere as error:
                 report.note(name, f"not measured: {error}")
     for name, one in found.items():
@@ -142,7 +142,8 @@ def compare(report: Report, found: dict[str, Found]) -> None:
     ipykernel, gateway = found.get(IPYKERNEL), found.get(GATEWAY)
     judge(report, "start-over-ipykernel", ipykernel and ipykernel.start.p50 / ours.start.p50)
     judge(report, "start-over-container", container and container.start.p50 / ours.start.p50)
-    judge(report, "round-trip-over-ipykernel", ipykernel and ipykernel.round_trip.p50 / ours.round_trip.p50)
+    judge(report, "round-trip-over-ipykernel", ipykernel and ipykernel.round_trip.p50 / found[OURS_THIN].round_trip.p50)
+    judge(report, "round-trip-of-boto3-over-ipykernel", ipykernel and ipykernel.round_trip.p50 / ours.round_trip.p50)
     judge(report, "round-trip-over-gateway", gateway and gateway.round_trip.p50 / ours.round_trip.p50)
     judge(report, "memory-over-ipykernel", ipykernel and ipykernel.shared / ours.shared)
     judge(report, "memory-over-container", container and container.shared / ours.shared)

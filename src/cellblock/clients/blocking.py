@@ -9,14 +9,13 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-import httpx
-
 from cellblock.clients import messages
+from cellblock.clients.connections import Connections
 from cellblock.clients.messages import Events, Named, Request
 from cellblock.clients.results import ClientError, Entry, Output, Result, RunFailed, ServiceError
 from cellblock.clients.saving import saved
 from cellblock.clients.server import Server, find_server
-from cellblock.clients.transport import PIECE_BYTES, Limits, options, sent, told
+from cellblock.clients.transport import PIECE_BYTES, Limits
 
 BUILT_IN = "aws.codeinterpreter.v1"
 OnOutput = Callable[[Output], None]
@@ -27,7 +26,7 @@ class Client:
 
     def __init__(self, server: Server | None = None, *, data_dir: str | Path | None = None, limits: Limits | None = None) -> None:
         self.server = server or find_server(data_dir)
-        self._http = httpx.Client(**options(self.server, limits or Limits()))
+        self._connections = Connections(self.server, limits or Limits())
 
     def session(self, interpreter: str = BUILT_IN, *, name: str | None = None, timeout_seconds: int | None = None) -> Session:
         """A session of this client, started when its block is entered."""
@@ -35,7 +34,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connections; sessions that were not stopped live on until their time is over."""
-        self._http.close()
+        self._connections.close()
 
     def __enter__(self) -> Self:
         """For a block."""
@@ -47,18 +46,17 @@ class Client:
 
     def ask(self, request: Request, content: Any = None) -> bytes:
         """The body of the answer. Raises ServiceError and ConnectionFailed."""
-        with told(self.server):
-            response = self._http.request(**sent(self.server, request, content))
-        if response.status_code >= 300:
-            raise messages.error_of(response.status_code, response.headers, response.content)
-        return response.content
+        status, headers, body = self._connections.send(request, content)
+        if status >= 300:
+            raise messages.error_of(status, headers, body)
+        return body
 
     def stream(self, request: Request) -> Iterator[bytes]:
         """The body of the answer as it comes; whoever stops reading closes the connection."""
-        with told(self.server), self._http.stream(**sent(self.server, request, None)) as response:
-            if response.status_code >= 300:
-                raise messages.error_of(response.status_code, response.headers, response.read())
-            yield from response.iter_raw()
+        with self._connections.open(request) as answer:
+            if answer.status_code >= 300:
+                raise messages.error_of(answer.status_code, answer.headers, answer.content)
+            yield from answer.raw.stream(PIECE_BYTES, decode_content=False)
 
 
 class Session:

@@ -1,4 +1,4 @@
-"""How both clients reach a server by httpx: time limits, connections, and what of httpx's errors a user sees."""
+"""How the awaited client reaches a server by httpx: time limits, connections, and what of httpx's errors a user sees."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Limits:
 
 
 def options(server: Server, limits: Limits) -> dict[str, Any]:
-    """For httpx's clients. A proxy of the environment is not for a server on this machine, and plain HTTP needs no certificates."""
+    """For httpx's client. A proxy of the environment is not for a server on this machine, and plain HTTP needs no certificates."""
     parts = urlsplit(server.url)
     return {
         "timeout": httpx.Timeout(limits.answer_seconds, connect=limits.connect_seconds),
         "limits": httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
-        "trust_env": not _is_loopback(parts.hostname or ""),
+        "trust_env": not is_loopback(parts.hostname or ""),
         "verify": ssl.create_default_context(cafile=server.authority or None) if parts.scheme == "https" else False,
     }
 
@@ -64,7 +64,8 @@ def told(server: Server) -> Iterator[None]:
         raise ConnectionFailed(f"the connection to {server.url} broke: {error or type(error).__name__}") from error
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether it is this machine, to which no proxy of the environment leads."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
