@@ -146,6 +146,15 @@ def test_interpreter_in_use_on_a_node_is_not_deleted_by_any_front_end(running: R
     assert refused(controls[0].get_code_interpreter, codeInterpreterId=made)["Error"]["Code"] == "ResourceNotFoundException"
 
 
+def test_second_machine_of_one_name_does_not_start_and_takes_nothing(running: RunningCluster) -> None:
+    with running.session() as session:
+        before = running.nodes()
+        with pytest.raises(AssertionError, match="another machine is node n1"):
+            running.cluster.start_nodes("n1-again", node_name="n1")
+        assert [(node.id, node.state) for node in running.nodes()] == [(node.id, node.state) for node in before]
+        assert session.printed("print(1)") == "1"
+
+
 def test_drained_node_keeps_its_sessions_and_gets_none(running: RunningCluster) -> None:
     def typed(*words: str) -> str:
         cluster = running.cluster

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import structlog
 
+from cellblock.cluster.names import refuse_taken_name
 from cellblock.errors import StoreUnavailable
 from cellblock.machine.clock import Clock
 from cellblock.model.resources import ClusterNode, NodeFigures
@@ -50,7 +51,8 @@ class Lease:
         self._beating: asyncio.Task[None] | None = None
 
     async def join(self, node: ClusterNode) -> None:
-        """From here on front ends find it. Raises StoreUnavailable."""
+        """From here on front ends find it. Raises StoreUnavailable, and CommandFailed when another machine has the name."""
+        await refuse_taken_name(self._store, self._clock, node)
         self._node_id = node.id
         ended = await self._store.join_node(node)
         self._heard_at = self._clock.now()
