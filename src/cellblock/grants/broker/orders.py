@@ -6,8 +6,6 @@ import msgspec
 
 from cellblock.grants.grants_file import Role
 
-MESSAGE_BYTES = 64 * 1024
-
 
 class Begin(msgspec.Struct, frozen=True, kw_only=True, tag="begin"):
     """The first one: where S3 is."""

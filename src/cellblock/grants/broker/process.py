@@ -19,10 +19,11 @@ from cellblock.grants.broker import address, doors
 from cellblock.grants.broker.credentials import SessionCredentials
 from cellblock.grants.broker.doors import Door
 from cellblock.grants.broker.exchange import Access
-from cellblock.grants.broker.orders import MESSAGE_BYTES, Begin, Close, Closed, Open, Refusal, Report, encode, read_order
+from cellblock.grants.broker.orders import Begin, Close, Closed, Open, Refusal, Report, encode, read_order
 from cellblock.grants.broker.refusals import shown
 from cellblock.grants.broker.requests import Reach
 from cellblock.grants.roles import RoleCredentials, TokenService
+from cellblock.machine.helper_process import MESSAGE_BYTES
 from cellblock_cell import linux
 
 _REFUSALS_TOLD = 100  # of one session: what it is refused must not fill the log

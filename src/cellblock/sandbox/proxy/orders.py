@@ -6,7 +6,6 @@ import msgspec
 
 from cellblock.sandbox.proxy.reach import ReachMessage
 
-MESSAGE_BYTES = 64 * 1024
 _SHOWN = 300
 
 

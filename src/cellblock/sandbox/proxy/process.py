@@ -1,6 +1,6 @@
 """The proxy's process: takes orders from the server on an inherited socket and ends when that closes.
 
-Usage: python -m cellblock.sandbox.proxy.process DESCRIPTOR OWNER   (as root it becomes the id OWNER, which has nothing on this machine)
+Usage: python -m cellblock.sandbox.proxy.process OWNER DESCRIPTOR   (as root it becomes the id OWNER, which has nothing on this machine)
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+from cellblock.machine.helper_process import MESSAGE_BYTES
 from cellblock.sandbox.proxy.door import Door
-from cellblock.sandbox.proxy.orders import MESSAGE_BYTES, Closed, Open, Refusal, encode, read_order, shown
+from cellblock.sandbox.proxy.orders import Closed, Open, Refusal, encode, read_order, shown
 from cellblock.sandbox.proxy.reach import Reach
 from cellblock_cell import linux
 
@@ -75,7 +76,7 @@ async def _serve(control: socket.socket) -> None:
 
 def main() -> int:
     """Run by the server."""
-    control = socket.socket(fileno=int(sys.argv[1]))
+    control = socket.socket(fileno=int(sys.argv[-1]))
     control.setblocking(False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the server's, which then closes the socket
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -83,7 +84,7 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     socket.getaddrinfo("localhost", 0)  # loads what resolving needs, while this process may still read its own libraries
     if os.geteuid() == 0:
-        owner = int(sys.argv[2])
+        owner = int(sys.argv[-2])
         os.setgroups([])
         os.setresgid(owner, owner, owner)
         os.setresuid(owner, owner, owner)
