@@ -100,6 +100,16 @@ PROMISES = {
     ),
     "s3-memory": Promise(script="s3", what="broker's peak memory meanwhile", at_most=150, unit="MB"),
     "cpu-ratio": Promise(script="cpu", what="time of CPU-bound code inside a session over outside", at_most=1.03, unit="×"),
+    "simulation-spread": Promise(
+        script="cluster_simulation",
+        what="sessions of the fullest of 1000 simulated nodes over the mean, 100,000 live, 64 front ends",
+        at_most=1.1,
+        unit="×",
+    ),
+    "simulation-placement": Promise(script="cluster_simulation", what="time of a placement among them, p99", at_most=200, unit="µs"),
+    "simulation-refused": Promise(
+        script="cluster_simulation", what="starts refused while at most 95 % of their room is taken", at_most=0, unit="%"
+    ),
     "left-processes": Promise(script="leftovers", what="processes left after 1000 sessions", at_most=0),
     "left-mounts": Promise(script="leftovers", what="mounts left after 1000 sessions", at_most=0),
     "left-cgroups": Promise(script="leftovers", what="control groups left after 1000 sessions", at_most=0),

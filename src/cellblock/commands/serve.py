@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 from collections.abc import Mapping
 
@@ -23,7 +24,10 @@ from cellblock.settings.table import Settings, host_environment
 from cellblock.terminal import display
 from cellblock.terminal.command_line import ALL_SETTINGS, fail, run, with_settings
 
-FRONT_END_MODULE = "cellblock.cluster.front_end_server"
+FRONT_ENDS = {
+    "manual": ("cellblock.cluster.front_end_server", "AsFrontEnd"),
+    "ray": ("cellblock.cluster.ray_front_end", "AsRayFrontEnd"),
+}
 
 
 @click.command("serve")
@@ -33,6 +37,8 @@ def command(settings: Settings) -> None:
 
     Example: cellblock serve --port 8080 --max-sessions 50
     """
+    if settings.cluster == "ray" and importlib.util.find_spec("ray") is None:
+        fail("--cluster ray needs Ray: pip install 'cellblock[cluster]'")
     environment = host_environment()
     address = Address(
         host=settings.host,
@@ -62,7 +68,8 @@ def _shape(settings: Settings, built: Runtime | None) -> Shape:
     """A front end's parts are loaded only where they are wanted."""
     if built is not None:
         return Alone(settings, LocalNode(settings, built))
-    shape: Shape = importlib.import_module(FRONT_END_MODULE).AsFrontEnd(settings, MonotonicClock())
+    module, name = FRONT_ENDS[settings.cluster]
+    shape: Shape = getattr(importlib.import_module(module), name)(settings, MonotonicClock())
     return shape
 
 

@@ -112,8 +112,7 @@ def expect(call: Call[Any]) -> Collected:
 def call_meta(call: Call[Any]) -> Meta:
     """The CALL frame's object for a request."""
     tool, arguments = _ENCODERS[type(call)](call)
-    arguments["tool"] = tool
-    return cast(Meta, arguments)
+    return cast(Meta, {"tool": tool, **arguments})
 
 
 def uploads(call: Call[Any], number: int) -> Iterator[Frame]:

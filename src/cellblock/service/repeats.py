@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from cellblock.machine.clock import Clock
@@ -34,7 +34,7 @@ class CallKey:
 @dataclass(slots=True, eq=False)
 class _Running(Generic[ResultT]):
     task: asyncio.Task[ResultT]
-    waiters: set[asyncio.Future[ResultT]] = field(default_factory=set)
+    waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,13 +66,16 @@ class Repeats(Generic[ResultT]):
         if kept := self._kept.get(key):
             return self._again(kept)
         running = self._running.get(key) or self._start(key, start)
-        waiter: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
-        running.waiters.add(waiter)
+        running.waiting += 1
         try:
-            return await waiter
+            return await asyncio.shield(running.task)
+        except asyncio.CancelledError as error:
+            if running.task.cancelled():
+                raise CallInterrupted from error
+            raise
         finally:
-            running.waiters.discard(waiter)
-            if not running.waiters and not running.task.done():
+            running.waiting -= 1
+            if running.waiting == 0 and not running.task.done():
                 self._leave(running, retry_seconds)
 
     async def close(self) -> None:
@@ -84,9 +87,8 @@ class Repeats(Generic[ResultT]):
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _start(self, key: CallKey, start: Callable[[], Coroutine[Any, Any, ResultT]]) -> _Running[ResultT]:
-        task = asyncio.create_task(self._run(key, start), name=f"call in {key.session_id}")
-        task.add_done_callback(lambda task: self._ended(key, task))
-        running = self._running[key] = _Running(task)
+        running = self._running[key] = _Running(asyncio.create_task(start(), name=f"call in {key.session_id}"))
+        running.task.add_done_callback(lambda task: self._ended(key, task))
         return running
 
     def _again(self, kept: _Kept[ResultT]) -> ResultT:
@@ -104,32 +106,14 @@ class Repeats(Generic[ResultT]):
             is_done = asyncio.Event()
             running.task.add_done_callback(lambda _: is_done.set())
             await self._clock.wait(is_done, self._clock.now() + retry_seconds)
-        if not running.waiters:
+        if running.waiting == 0:
             running.task.cancel()
 
-    async def _run(self, key: CallKey, start: Callable[[], Coroutine[Any, Any, ResultT]]) -> ResultT:
-        """Tells those who wait itself: they would hear of the task's end a turn of the event loop later."""
-        result = await start()
-        waiters = self._running.pop(key).waiters
-        self._keep(key, result)
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(result)
-        return result
-
     def _ended(self, key: CallKey, task: asyncio.Task[ResultT]) -> None:
-        """A call without a result: it was interrupted, maybe before it began, or it raised."""
-        if not task.cancelled() and task.exception() is None:
+        del self._running[key]
+        if not task.cancelled() and task.exception() is not None:
             return
-        if task.cancelled():
-            self._keep(key, None)
-        error = CallInterrupted() if task.cancelled() else task.exception()
-        for waiter in self._running.pop(key).waiters:
-            if error is not None and not waiter.done():
-                waiter.set_exception(error)
-                waiter.exception()  # looked at: whoever waited may be canceled before he sees it
-
-    def _keep(self, key: CallKey, result: ResultT | None) -> None:
+        result = None if task.cancelled() else task.result()
         size = ENTRY_BYTES + (0 if result is None else self._size_of(result))
         self._kept[key] = _Kept(result, size, self._clock.now() + KEPT_SECONDS)
         self._kept_bytes += size

@@ -20,7 +20,8 @@ _STRING_TYPE = 7
 
 def result_event(result: ToolResult) -> bytearray:
     """The one event of a call. Raises Internal when the result is larger than a client takes."""
-    message = bytearray(_RESULT)
+    headers = {":event-type": "result", ":content-type": "application/json", ":message-type": "event"}
+    message = _begin(headers)
     start = len(message)
     result_into(message, result)
     if (size := len(message) - start) > PAYLOAD_MAX_BYTES:
@@ -56,6 +57,3 @@ def _finish(message: bytearray, payload_start: int) -> bytearray:
 def _header(name: str, value: str) -> bytes:
     raw_name, raw_value = name.encode("ascii"), value.encode("ascii")
     return struct.pack(f"!B{len(raw_name)}sBH", len(raw_name), raw_name, _STRING_TYPE, len(raw_value)) + raw_value
-
-
-_RESULT = _begin({":event-type": "result", ":content-type": "application/json", ":message-type": "event"})

@@ -38,6 +38,27 @@ class Cluster(Group):
     node_alone_seconds: float = setting(
         300.0, "how long a node keeps its sessions when it does not reach the database", unit="s", minimum=10, maximum=86_400
     )
+    ray_address: str = setting(
+        "",
+        "address of Ray's head",
+        form=r"([0-9A-Za-z.\[\]:_-]+:[0-9]{1,5})?",
+        form_help="HOST:PORT or nothing",
+        default_help="the Ray that runs on this machine",
+    )
+    spare_sessions: int = setting(
+        0,
+        "room for so many sessions is kept free: Ray's autoscaler is asked for machines before it is used up",
+        unit="sessions",
+        minimum=0,
+        maximum=1_000_000,
+    )
+    node_idle_seconds: float = setting(
+        0.0,
+        "a node idle for so long is ended if the others have room, so that Ray's autoscaler takes its machine away; 0 keeps all",
+        unit="s",
+        minimum=0,
+        maximum=86_400,
+    )
 
     def check(self) -> None:
         """Machines share their state by a database that all reach."""
