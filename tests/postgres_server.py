@@ -39,6 +39,11 @@ class PostgresServer:
             connection.execute("CREATE SCHEMA public")
         return self.url()
 
+    @property
+    def pid(self) -> int:
+        """Of its first process; all others are below."""
+        return int((self._data / "postmaster.pid").read_text().splitlines()[0])
+
     def start(self) -> None:
         """Start it and wait until it answers."""
         options = f"-k {self.directory} -c listen_addresses='' -c fsync=off -c max_connections=120 -c shared_buffers=16MB"
