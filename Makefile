@@ -12,7 +12,7 @@ FUZZ := build/fuzz
 FUZZ_TARGETS ?= event_stream damaged_event_stream request signature http_body link forged_agent file_tools
 FUZZ_SECONDS ?= 60
 
-.PHONY: help demo serve check test bench figures soak clean lock fuzz
+.PHONY: help demo serve check test cluster bench figures soak clean lock fuzz
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -33,6 +33,10 @@ check: $(INSTALLED)  ## style, types, import direction, size budget
 test: $(INSTALLED)  ## all tests; those that need root are named when they are left out
 	$(BIN)/cellblock runtime build
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
+
+cluster: $(INSTALLED)  ## the API's tests against two nodes and two front ends (`make test` runs some of them so)
+	$(BIN)/cellblock runtime build
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --server cluster tests/conformance
 
 bench: $(INSTALLED)  ## the numbers of docs/specification.md, measured here
 	@for script in $(filter-out benchmarks/soak.py benchmarks/fuzz.py,$(wildcard benchmarks/[a-z]*.py)); do \

@@ -184,6 +184,15 @@ class RunningCluster(RunningServer):
         assert any(address in one.url for one in self.cluster.front_ends)
         request.url = f"{next(self.turns)}/{rest}"
 
+    @property
+    def homes(self) -> list[int]:
+        """See RunningServer."""
+        return [node.process.pid for node in self.cluster.nodes]
+
+    def operator_environment(self, **settings: object) -> dict[str, str]:
+        """See RunningServer."""
+        return environment(store=self.cluster.store, secrets_key_file=self.cluster.key_file, **settings)
+
     def nodes(self, *, with_ended: bool = False) -> list[ClusterNode]:
         """The table of nodes."""
         return self.cluster.table(with_ended=with_ended)

@@ -16,6 +16,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 NEEDS_ROOT = "needs the rights of root"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--server", choices=("single", "cluster"), default="single", help="what tests/conformance runs against")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if os.geteuid() == 0:
         return

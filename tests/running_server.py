@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import signal
@@ -27,6 +28,7 @@ BUILT_IN = "aws.codeinterpreter.v1"
 REGION = "us-west-2"
 NO_RETRIES = {"total_max_attempts": 1}
 STOP_SECONDS = 30
+CLUSTER_DATABASE = "TESTS_CLUSTER_DATABASE"  # a PostgreSQL; set while the tests run on clusters
 READY = re.compile(r"cellblock is ready on (https?://\S+)")
 
 ValueT = TypeVar("ValueT")
@@ -69,9 +71,13 @@ def descendants(pid: int) -> set[int]:
 
 def template_of(server: RunningServer) -> int:
     """The server's child from which cells are cloned."""
-    own = server.process.pid
-    (template,) = (pid for pid in descendants(own) if _parent(Path(f"/proc/{pid}")) == own and is_template(pid))
+    (template,) = templates_of(server)
     return template
+
+
+def templates_of(server: RunningServer) -> list[int]:
+    """One for each process that has cells."""
+    return [pid for own in server.homes for pid in descendants(own) if _parent(Path(f"/proc/{pid}")) == own and is_template(pid)]
 
 
 def is_template(pid: int) -> bool:
@@ -121,6 +127,15 @@ class RunningServer:
     def control(self) -> Any:
         """The control plane."""
         return self.client("bedrock-agentcore-control")
+
+    @property
+    def homes(self) -> list[int]:
+        """The processes that have cells."""
+        return [self.process.pid]
+
+    def operator_environment(self, **settings: object) -> dict[str, str]:
+        """For commands that look into its store."""
+        return environment(**settings)
 
     def client_environment(self) -> dict[str, str]:
         """The environment of a client's process after `eval "$(cellblock env)"`."""
@@ -243,7 +258,11 @@ def texts(result: Json) -> list[str]:
 
 @contextmanager
 def serving(data_dir: Path, **settings: object) -> Iterator[RunningServer]:
-    """A server for the block; it must stop cleanly, unless the block has ended it."""
+    """A server for the block; it must stop cleanly, unless the block has ended it. A cluster where the tests are run on one."""
+    if database := os.environ.get(CLUSTER_DATABASE):
+        with importlib.import_module("cluster_processes").serving_cluster(data_dir, database, **settings) as cluster:
+            yield cluster
+        return
     data_dir.mkdir(parents=True, exist_ok=True)
     log = data_dir.with_suffix(".log")
     command = [CELLBLOCK, "serve", "--port", "0", "--data-dir", data_dir]

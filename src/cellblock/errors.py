@@ -197,7 +197,7 @@ class NoRoom(Throttled):
     """Every node of the cluster is full."""
 
     def __init__(self) -> None:
-        super().__init__("no node of this cluster has room for another session; try again when sessions have ended or nodes have come")
+        super().__init__("this cluster has no room for another session; try again when other sessions have ended or nodes have come")
 
 
 class NodeIsBusy(Throttled):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
+from conformance import not_of_a_cluster
 from operator_files import grants_file, make_authority, secrets_dir, shared_directory
-from running_server import RunningServer, ServedSession, serving
+from postgres_server import postgres
+from running_server import CLUSTER_DATABASE, RunningServer, ServedSession, serving
 
 _SECRET = "arn:aws:secretsmanager:us-west-2:123456789012:secret:"
 _FILE_SYSTEM = """
@@ -23,8 +26,27 @@ _NETWORKS = "".join(
 )
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--server") == "cluster":
+        for item in items:
+            if reason := not_of_a_cluster.reason(item.nodeid):
+                item.add_marker(pytest.mark.skip(reason=f"not of a cluster: {reason}"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cluster_database(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The PostgreSQL of all clusters, where the tests run on clusters."""
+    if request.config.getoption("--server") != "cluster":
+        yield
+        return
+    with postgres() as database:
+        os.environ[CLUSTER_DATABASE] = database.url()
+        yield
+        del os.environ[CLUSTER_DATABASE]
+
+
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+def server(cluster_database: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """A server with room for the sessions of all tests."""
     base = tmp_path_factory.mktemp("server")
     certificate = make_authority("Conformance").certificate

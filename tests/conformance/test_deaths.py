@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from running_server import RunningServer, ServedSession, descendants, refused, template_of, texts, until
+from running_server import RunningServer, ServedSession, descendants, refused, templates_of, texts, until
 
 TOOLS = {
     "executeCode": {"language": "python", "code": "1"},
@@ -56,14 +57,16 @@ def test_full_disk_is_the_codes_own_error(session: ServedSession) -> None:
 
 def test_dead_template_is_replaced_for_the_next_session_and_harms_no_other(server: RunningServer, session: ServedSession) -> None:
     session.printed("x = 1")
-    dead = template_of(server)
-    os.kill(dead, signal.SIGKILL)
-    until(lambda: not Path(f"/proc/{dead}").exists())
-    for _ in range(4):  # more than the pool holds
-        with server.session() as later:
+    dead = templates_of(server)
+    for template in dead:
+        os.kill(template, signal.SIGKILL)
+    until(lambda: not any(Path(f"/proc/{template}").exists() for template in dead))
+    with ExitStack() as together:
+        for _ in range(4 * len(dead)):  # more than the pools hold
+            later = together.enter_context(server.session())
             assert later.printed("print('later')") == "later"
     assert session.printed("print(x)") == "1"
-    assert template_of(server) != dead
+    assert not set(templates_of(server)) & set(dead)
 
 
 @pytest.mark.parametrize("reason", ["its first process ended", "stopped", "its lifetime of 1 seconds was over"])
@@ -86,7 +89,8 @@ def agent_of(server: RunningServer, session: ServedSession) -> int:
     """The cell's first process as the host has it."""
     mark = f"mark-{session.id}"
     session.write(**{mark: "here"})
-    return next(pid for pid in descendants(server.process.pid) if is_first(pid) and Path(f"/proc/{pid}/root/workspace/{mark}").exists())
+    below = {pid for home in server.homes for pid in descendants(home)}
+    return next(pid for pid in below if is_first(pid) and Path(f"/proc/{pid}/root/workspace/{mark}").exists())
 
 
 def is_first(pid: int) -> bool:

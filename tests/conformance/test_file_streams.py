@@ -17,7 +17,7 @@ import pytest
 
 from conformance.raw_http import Answer, send, signed
 from endurance.server_memory import resident_bytes
-from running_server import CELLBLOCK, REGION, RunningServer, ServedSession, environment, serving, until
+from running_server import CELLBLOCK, REGION, RunningServer, ServedSession, serving, until
 
 MIB = 1024 * 1024
 BYTES = bytes(range(256))
@@ -251,7 +251,7 @@ def test_key_that_may_not_invoke_may_not_transfer(server: RunningServer, session
     put(session, "secret", b"kept")
     policy = '{"Statement": [{"Effect": "Allow", "Action": "bedrock-agentcore:GetCodeInterpreterSession", "Resource": "*"}]}'
     command = [CELLBLOCK, "keys", "create", "looker", "--policy", policy, "--json", "--data-dir", server.data_dir]
-    key = json.loads(subprocess.run(command, env=environment(), capture_output=True, check=True, timeout=60).stdout)
+    key = json.loads(subprocess.run(command, env=server.operator_environment(), capture_output=True, check=True, timeout=60).stdout)
     for method in ("GET", "PUT"):
         headers = signed(
             server, method, place(session, "secret"), headers=UNSIGNED, key_id=key["accessKeyId"], secret=key["secretAccessKey"]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import resource
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from running_server import BUILT_IN, RunningServer, refused, serving, template_of
+from running_server import BUILT_IN, RunningServer, refused, serving, templates_of
 
 MEMORY, PROCESSES = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup/pids")
 MIB = 1 << 20
@@ -28,9 +28,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 
 @contextmanager
 def no_more_processes(server: RunningServer) -> Iterator[Callable[[], None]]:
-    """The template cannot clone itself, until the block ends or what it gets is called."""
-    template = template_of(server)
-    with full_group(template) if os.geteuid() == 0 else low_limit(template) as make_room:
+    """No template can clone itself, until the block ends or what it gets is called."""
+    with ExitStack() as limits:
+        limit = full_group if os.geteuid() == 0 else low_limit
+        make_rooms = [limits.enter_context(limit(template)) for template in templates_of(server)]
+
+        def make_room() -> None:
+            for make_one in make_rooms:
+                make_one()
+
         yield make_room
 
 
@@ -52,7 +58,7 @@ def full_group(template: int) -> Iterator[Callable[[], None]]:
     """A control group that may hold no process more than the one that is moved there."""
     if not (PROCESSES / "tasks").exists():
         pytest.skip("this host has no controller of version 1 for processes")
-    group = own_group(PROCESSES) / f"host-{os.getpid()}"
+    group = own_group(PROCESSES) / f"host-{os.getpid()}-{template}"
     group.mkdir()
     (group / "pids.max").write_text("1")
     (group / "cgroup.procs").write_text(str(template))

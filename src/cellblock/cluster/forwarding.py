@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
 from cellblock.cluster.hop import Answer, Headers, Hop, NodeLost
 from cellblock.cluster.hops import Hops
-from cellblock.http.body import ClientGone, Receive
+from cellblock.errors import ValidationFailed
+from cellblock.http.body import READ_SECONDS, ClientGone, Receive
 from cellblock.http.streamed_answer import UNREAD_SECONDS, Send
 
 # RFC 9110, section 7.6.1, and Expect, which each server answers for itself.
@@ -29,7 +30,11 @@ ONE_CONNECTION = frozenset(
     }
 )
 SMALL_ANSWER_BYTES = 1024 * 1024
+_NOTHING_YET: Mapping[str, Any] = {"type": "http.request", "body": b"", "more_body": True}
 _MADE_HERE = ONE_CONNECTION | {b"date"}  # of an answer
+
+
+Message = Mapping[str, Any]
 
 
 class CutOff(Exception):
@@ -44,6 +49,7 @@ class Outgoing:
     url: str
     head: bytes
     is_chunked: bool
+    is_short: bool  # its body comes with its head, as good as always
 
     def framed(self, body: bytes, *, is_last: bool) -> bytes:
         """A piece of the body as it goes over the wire."""
@@ -56,6 +62,11 @@ def is_plain(headers: Headers) -> bool:
     """Whether a body comes in a form that can be passed on: of a length, or in chunks and nothing else around them."""
     codings = [value.strip().lower() for name, value in headers if name == b"transfer-encoding"]
     return codings in ([], [b"chunked"])
+
+
+def declared_length(headers: Headers) -> int:
+    """What the head says of the body's length; the parser has let nothing but digits through."""
+    return next((int(value) for name, value in headers if name == b"content-length"), 0)
 
 
 def request_head(method: str, target: bytes, headers: Headers, *, body_length: int | None = None) -> bytes:
@@ -82,6 +93,18 @@ def answer_headers(answer: Answer) -> Headers:
     return [(name, value) for name, value in answer.headers if name not in left_out]
 
 
+async def _first_piece(receive: Receive) -> Message:
+    """Waited for before anything of a node is taken: a client may be slow. Raises ClientGone and ValidationFailed."""
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            message = await receive()
+    except TimeoutError as error:
+        raise ValidationFailed(f"the request body did not come within {READ_SECONDS:g} seconds") from error
+    if message["type"] == "http.disconnect":
+        raise ClientGone
+    return message
+
+
 class Forwarder:
     """Sends requests to nodes and passes on what they answer."""
 
@@ -91,10 +114,8 @@ class Forwarder:
     async def stream(
         self, outgoing: Outgoing, receive: Receive, send: Send, *, headers_of: Callable[[Answer], Headers] = answer_headers
     ) -> int:  # fmt: skip
-        """Pass on a request and its answer: the answer's status. Raises NodeLost, NodeBusy, ClientGone and CutOff."""
-        first = await receive()  # before anything of the node is taken: a client may be slow with its body
-        if first["type"] == "http.disconnect":
-            raise ClientGone
+        """Pass on a request and its answer: the answer's status. Raises NodeLost, NodeBusy, ClientGone, CutOff and ValidationFailed."""
+        first = await _first_piece(receive) if outgoing.is_short else _NOTHING_YET
         hop = await self._hops.take(outgoing.node_id, outgoing.url)
         upload = _Upload(outgoing, hop, receive)
         try:
@@ -134,7 +155,7 @@ class _Upload:
         self._task: asyncio.Task[None] | None = None
         self.is_complete = False
 
-    def begin(self, first: Any) -> None:
+    def begin(self, first: Message) -> None:
         """Send the head and the first piece."""
         self.is_complete = not first.get("more_body", False)
         piece = self._outgoing.framed(first.get("body", b""), is_last=self.is_complete)

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import structlog
 
-from cellblock.cluster.forwarding import CutOff, Forwarder, Outgoing, answer_headers, is_plain, request_head
+from cellblock.cluster.forwarding import CutOff, Forwarder, Outgoing, answer_headers, declared_length, is_plain, request_head
 from cellblock.cluster.hop import Answer, Headers, NodeLost
 from cellblock.cluster.hops import NodeBusy, NodeUnreachable
 from cellblock.cluster.membership import Members
@@ -37,6 +37,7 @@ from cellblock.wire.operations import SMALL_BODY_BYTES
 Scope = Mapping[str, Any]
 Application = Callable[[Any, Receive, Send], Awaitable[None]]
 
+SHORT_BYTES = 64 * 1024  # uvicorn gives a body of so many in one piece, unless its client is slow
 _ELSEWHERE = ELSEWHERE_HEADER.lower().encode()
 _log = structlog.get_logger("cellblock.request")
 
@@ -131,11 +132,11 @@ class FrontEnd:
         return ""
 
     async def _candidates(self) -> list[NodeView]:
-        """Nodes with room, after another look when there are none: one may have come just now."""
+        """Nodes with room, after another look when there are none: one may have come, or have room again, just now."""
         found = place(self._members.views(), self._members.placed(), rng=self._rng)
         if not found:
             await self._members.look_soon()
-            found = place(self._members.views(), self._members.placed(), rng=self._rng)
+            found = place(self._members.views(with_full=True), self._members.placed(), rng=self._rng)
         return found
 
     async def _read(self, scope: Scope, receive: Receive) -> bytes:
@@ -196,7 +197,8 @@ def _outgoing(node: ClusterNode, scope: Scope, headers: Headers, *, body_length:
     target: bytes = scope["raw_path"] + (b"?" + query if query else b"")
     head = request_head(scope["method"], target, headers, body_length=body_length)
     is_chunked = body_length is None and any(name == b"transfer-encoding" for name, _ in headers)
-    return Outgoing(node_id=node.id, url=node.url, head=head, is_chunked=is_chunked)
+    is_short = not is_chunked and declared_length(headers) <= SHORT_BYTES
+    return Outgoing(node_id=node.id, url=node.url, head=head, is_chunked=is_chunked, is_short=is_short)
 
 
 def _with_node(answer: Answer, node_id: str) -> Headers:

@@ -30,7 +30,8 @@ class _Watched:
 
     node: ClusterNode
     beaten_at: float
-    shut_until: float = 0.0
+    suspect_until: float = 0.0
+    full_until: float = 0.0
     placed: int = 0  # sessions that were sent to it since its figures came
 
 
@@ -83,10 +84,10 @@ class Members:
         """Those that are not over."""
         return [watched.node for watched in self._watched.values()]
 
-    def views(self) -> list[NodeView]:
-        """What placement needs to know."""
+    def views(self, *, with_full: bool = False) -> list[NodeView]:
+        """What placement needs to know; nodes that have just said that they are full are open only for `with_full`."""
         time = self._clock.now()
-        return [self._view(watched, time) for watched in self._watched.values()]
+        return [self._view(watched, time, with_full=with_full) for watched in self._watched.values()]
 
     def placed(self) -> dict[str, int]:
         """What was sent to each since its figures came."""
@@ -99,25 +100,24 @@ class Members:
 
     def note_full(self, node_id: str) -> None:
         """It said that it takes nothing more for now."""
-        self._shut(node_id, FULL_SECONDS)
+        if watched := self._watched.get(node_id):
+            watched.full_until = self._clock.now() + FULL_SECONDS
 
     def note_unreachable(self, node_id: str) -> None:
         """A connection to it failed: whether it is lost, its beat will tell."""
-        self._shut(node_id, SUSPECT_SECONDS)
-
-    def _shut(self, node_id: str, seconds: float) -> None:
         if watched := self._watched.get(node_id):
-            watched.shut_until = self._clock.now() + seconds
+            watched.suspect_until = self._clock.now() + SUSPECT_SECONDS
 
-    def _view(self, watched: _Watched, time: float) -> NodeView:
+    def _view(self, watched: _Watched, time: float, *, with_full: bool) -> NodeView:
         node, figures = watched.node, watched.node.figures
         is_fresh = self._looked_at is None or time - watched.beaten_at < STALE_SECONDS
+        is_shut = time < watched.suspect_until or (time < watched.full_until and not with_full)
         return NodeView(
             id=node.id,
             name=node.name,
             capacity=figures.sessions_capacity,
             live=figures.sessions,
-            is_open=node.state == "READY" and is_fresh and time >= watched.shut_until,
+            is_open=node.state == "READY" and is_fresh and not is_shut,
         )
 
     async def _watch(self) -> None:
