@@ -74,7 +74,7 @@ class CodeRuns:
         self._gather(kernel)
         self._current = run
         self._images = Images(self._bench.link, run.call.number)
-        run.start(Stop(ask=lambda: self._interrupt(kernel, run), force=kernel.kill))
+        run.start(Stop(ask=lambda: kernel.interrupt(run.call.number), force=kernel.kill))
         kernel.feeds(self._bench.link)
         try:
             kernel.channel.send(Frame(Kind.CALL, run.call.number, _program(run.call)))
@@ -95,11 +95,6 @@ class CodeRuns:
 
     def _start_kernel(self) -> Kernel:
         return Kernel(self._bench.loop, self._bench.children, self, self._launch)
-
-    def _interrupt(self, kernel: Kernel, run: Run) -> None:
-        # the frame is for a kernel that has not begun the run yet, where the signal would be lost
-        kernel.channel.send(Frame(Kind.CANCEL, run.call.number))
-        kernel.interrupt()
 
     def _discard_kernel(self) -> None:
         self._note = ""

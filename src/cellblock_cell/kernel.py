@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -13,11 +14,12 @@ from cellblock_cell import linux
 from cellblock_cell.channel import Channel, HostLink
 from cellblock_cell.children import Children, End, become_user_process, kill_group, spawn_program
 from cellblock_cell.entrance import Entrance, Program
-from cellblock_cell.link import Frame, Kind
+from cellblock_cell.link import Frame, Kind, encode
 from cellblock_cell.loop import Loop
 from cellblock_cell.output import Abandoned, OutputPipes, Stream
 
 CONNECTION = 3  # a kernel's descriptor for its frames, beside the standard streams
+INTERRUPTS = 4  # and a program's for the frames that stop a call
 _DEATH_SECONDS = 0.2  # from a closed connection to the news that the process ended; a living process is killed then
 
 
@@ -31,26 +33,41 @@ class KernelEnds:
     stderr: int
 
 
-Launch = Callable[[KernelEnds], int]
-"""Starts a kernel process as the leader of a new session and returns its pid. Raises OSError."""
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A kernel process, the leader of a new session; where it hears of interrupts, unless it is at its connection."""
+
+    pid: int
+    interrupts: socket.socket | None = None
+
+
+Launch = Callable[[KernelEnds], Started]
+"""Starts a kernel process. Raises OSError."""
 
 
 def forked(main: Callable[[socket.socket], None]) -> Launch:
     """A kernel that is a fork of this process and so shares its imports; `main` gets its connection."""
 
-    def launch(ends: KernelEnds) -> int:
+    def launch(ends: KernelEnds) -> Started:
         pid = os.fork()
-        return pid or _become_kernel(ends, main)
+        return Started(pid or _become_kernel(ends, main))
 
     return launch
 
 
 def executed(arguments: Sequence[str], environment: Mapping[str, str]) -> Launch:
-    """A kernel that is a program; its connection is its descriptor CONNECTION."""
+    """A kernel that is a program: its connection is its descriptor CONNECTION, and a thread of its own listens at INTERRUPTS."""
 
-    def launch(ends: KernelEnds) -> int:
-        descriptors = {1: ends.stdout, 2: ends.stderr, CONNECTION: ends.connection.fileno()}
-        return spawn_program(Program(arguments, environment, descriptors), ends.entrance)
+    def launch(ends: KernelEnds) -> Started:
+        ours, theirs = socket.socketpair()
+        descriptors = {1: ends.stdout, 2: ends.stderr, CONNECTION: ends.connection.fileno(), INTERRUPTS: theirs.fileno()}
+        try:
+            return Started(spawn_program(Program(arguments, environment, descriptors), ends.entrance), ours)
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
 
     return launch
 
@@ -98,7 +115,7 @@ class Kernel:
             theirs.close()
             raise
         try:
-            self.pid = launch(KernelEnds(children.entrance, theirs, self.pipes.stdout, self.pipes.stderr))
+            started = launch(KernelEnds(children.entrance, theirs, self.pipes.stdout, self.pipes.stderr))
         except OSError:
             ours.close()
             self.pipes.close()
@@ -106,11 +123,21 @@ class Kernel:
         finally:
             theirs.close()
             self.pipes.close_ends()
+        self.pid, self._interrupts = started.pid, started.interrupts
         self.channel = Channel(loop, ours, on_frame=owner.kernel_sent, on_end=self._connection_lost)
         children.add(self.pid, self._ended)
 
-    def interrupt(self) -> None:
-        """As Ctrl-C would: the kernel and the programs that it runs in the foreground."""
+    def interrupt(self, call: int) -> None:
+        """As Ctrl-C would: the kernel and the programs that it runs in the foreground.
+
+        The frame is for a kernel that has not begun the call yet, where the signal would be lost, and for one that hears no signal.
+        """
+        frame = Frame(Kind.CANCEL, call)
+        if self._interrupts is None:
+            self.channel.send(frame)
+        else:
+            with contextlib.suppress(OSError):  # it does not listen, and will be killed
+                self._interrupts.send(encode(frame), socket.MSG_DONTWAIT)
         kill_group(self.pid, signal.SIGINT)
 
     def kill(self, fault: str = "") -> None:
@@ -131,6 +158,8 @@ class Kernel:
     def disown(self, abandoned: Abandoned) -> None:
         """Forget the kernel: nothing of it reaches the owner from here on."""
         self.channel.close()
+        if self._interrupts is not None:
+            self._interrupts.close()
         abandoned.add(self.pipes)
         self._owner = None
 

@@ -21,7 +21,7 @@ _DENO = ("run", "--quiet", "--allow-all", "--no-lock", "--no-code-cache", "--nod
 
 def launches(config: AgentConfig) -> dict[str, Launch]:
     """How the kernel of each runtime starts; languages that share a runtime share its kernel and variables."""
-    parser = f"{config.runtime}/kernel/node_modules/acorn/dist/acorn.mjs"
+    parser = f"{config.runtime}/kernel/node_modules/acorn/dist/acorn.js"
     node = (f"{config.runtime}/bin/node", *_NODE, str(_KERNELS / "node.mjs"))
     deno = (f"{config.runtime}/bin/deno", *_DENO, str(_KERNELS / "deno.mjs"))
     return {

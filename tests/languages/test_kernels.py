@@ -107,6 +107,15 @@ def test_death_between_two_calls_is_told(cell: BenchCell, runtime: str) -> None:
     assert "variables of earlier calls are lost" in done.note
 
 
+def test_awaited_promise_that_is_collected_does_not_cost_the_kernel(cell: BenchCell, runtime: str) -> None:
+    """V8's inspector answers for it while the garbage is collected, where an answer would end the process."""
+    javascript(cell, runtime, "var kept = 1;")
+    for _ in range(3):
+        assert javascript(cell, runtime, "await new Promise(() => {});").exit_code == (13 if runtime == "nodejs" else 1)
+    garbage = "for (let i = 0; i < 300; i++) new Array(1e5).fill(i).map((one) => ({ one }));"
+    assert javascript(cell, runtime, f"{garbage} kept").stdout == b"1\n"
+
+
 def test_memory_limit_kills_the_kernel_and_not_the_session(bench: Bench, runtime: str) -> None:
     with bench.cell(memory_bytes=300 * MIB) as small:
         small.run("kept = 1")

@@ -1,5 +1,4 @@
-// V8's inspector of the main thread, used from another thread: it evaluates in REPL mode and ends endless loops.
-// A session of the main thread with itself would not do: V8 answers it from inside the garbage collector, which crashes.
+// V8's inspector of the main thread, used from another thread to end endless loops.
 
 import { Session } from "node:inspector";
 

@@ -8,7 +8,11 @@ import timers from "node:timers";
 import util from "node:util";
 import { Worker } from "node:worker_threads";
 
+import { Connection } from "./connection.mjs";
+import { evaluator } from "./evaluation.mjs";
 import * as modules from "./modules.mjs";
+import { preparer } from "./realm.mjs";
+import { Shared } from "./shared.mjs";
 import * as stacks from "./stacks.mjs";
 import { Work } from "./work.mjs";
 
@@ -25,59 +29,57 @@ const CLOSE_MS = 200; // of a control thread that is well, more than enough
  * to do; its `unsettled` is what it says of a top-level await that nothing can settle.
  */
 export function serve({ parser, workspace, runtime }) {
-  const { inspectorUrl } = runtime;
-  const isClosed = new Int32Array(new SharedArrayBuffer(4));
-  const control = new Worker(new URL("./control.mjs", import.meta.url), { workerData: { parser, inspectorUrl, isClosed } });
-  const kernel = Object.freeze(new Kernel(control, runtime, modules.install(workspace)));
+  const shared = new Shared();
+  const workerData = { inspectorUrl: runtime.inspectorUrl, memory: shared.memory };
+  const control = new Worker(new URL("./control.mjs", import.meta.url), { workerData });
+  const kernel = Object.freeze(new Kernel(control, shared, runtime, { prepare: preparer(parser), load: modules.install(workspace) }));
   Object.defineProperty(globalThis, "__cellblock", { value: kernel }); // for good: without it nothing runs
   stacks.install();
   keepServersInBackground();
-  process.on("uncaughtException", (error) => {
-    if (!isHandledByUser()) kernel.failed(error);
-  });
-  process.on("SIGINT", () => {}); // is for the programs that the code started; the kernel is told by a frame
-  process.on("exit", () => {
-    control.postMessage({ isClosing: true }); // both runtimes would wait for the inspector's client, and Node say so
-    Atomics.wait(isClosed, 0, 0, CLOSE_MS);
-  });
+  process.on("SIGINT", () => {}); // is for the programs that the code started; the control thread is told by a frame
   control.on("error", (error) => {
     process.stderr.write(`${inspect(error)}\n`);
     exit(70);
   });
-  control.postMessage({ isReady: true });
+  control.unref();
 }
 
 class Kernel {
   #control;
+  #shared;
   #runtime;
-  #drain;
+  #prepare;
   #load;
+  #connection = new Connection((frame) => this.#begin(frame));
+  #evaluate;
+  #drain;
+  #work;
+  #count = 0;
   #run = null;
+  #ended = null; // its result is not sent yet
   #value = undefined;
-  #started = { __proto__: null }; // by the token of the run, as is what was thrown: the code does not know it, and so cannot stand in the way
-  #thrown = { __proto__: null };
-  #work = new Work();
+  #go = null;
+  #isLeaving = false;
   #write = { stdout: writerOf(process.stdout), stderr: writerOf(process.stderr) };
 
-  constructor(control, runtime, load) {
+  constructor(control, shared, runtime, { prepare, load }) {
     this.#control = control;
+    this.#shared = shared;
     this.#runtime = runtime;
-    this.#drain = new runtime.Drain(control, () => this.#drained());
+    this.#prepare = prepare;
     this.#load = load;
-    control.on("message", (message) => this.#told(message));
+    this.#evaluate = evaluator(runtime.whileCatchingPromises);
+    this.#drain = new runtime.Drain(this.#connection, () => this.#drained());
+    this.#work = new Work(this.#connection.socket);
+    control.on("message", (message) => this.#told(ownOf(message)));
+    process.on("exit", () => this.#leave());
+    process.on("uncaughtException", (error) => isHandledByUser() || this.#failed(error));
+    this.#connection.hello();
   }
 
-  /**
-   * The evaluated text awaits this first: the user's part then runs in a turn outside the inspector's, where it can be ended. The inspector
-   * calls this and `threw` between any two steps of other code, the runtime's too, so that they may do nothing but keep what they are given.
-   */
-  begun(token) {
-    return new Promise((go) => (this.#started[token] = go));
-  }
-
-  /** The evaluation threw, or V8 refused the text, at this place. A message follows. */
-  threw(error, place) {
-    this.#thrown[place.token] = { error, place };
+  /** The evaluated text awaits this first: the user's part then runs in a turn outside the inspector's, where it can be ended. */
+  begun() {
+    return new Promise((go) => (this.#go = go));
   }
 
   /** The evaluated text's static imports. */
@@ -90,12 +92,51 @@ class Kernel {
     this.#value = values.at(-1);
   }
 
-  /** The evaluated text of this token has come to its end, perhaps long after its run. */
-  settled(token) {
-    const run = this.#run;
+  /** The code threw, in the text itself or later. Between two calls nobody is there to be told. */
+  #failed(error) {
+    if (this.#run !== null) this.#fail(`Uncaught ${shown(error)}\n`);
+  }
+
+  #told({ interrupt, isWell }) {
+    if (isWell) this.#answer();
+    else if (interrupt === this.#run?.call) this.#interrupted(this.#run);
+  }
+
+  #begin({ call, meta: { code, language } }) {
+    this.#count += 1;
+    this.#shared.begun = call;
+    process.exitCode = undefined;
+    this.#work.forget();
+    const name = stacks.scriptName(this.#count, language);
+    const run = { call, name, code, hasBegun: false, isSettled: false, isInterrupted: false, pending: null };
+    this.#run = run;
+    const program = this.#prepare({ code, language, name });
+    if (program.refusal) this.#refuse(run, program.refusal, program.place);
+    else this.#start(run, program);
+  }
+
+  #start(run, program) {
+    stacks.keepPositions(run.name, program);
+    this.#go = null;
+    this.#evaluate(program.expression, {
+      fulfilled: () => this.#settled(run),
+      rejected: (error) => run === this.#run && this.#threw(run, error),
+      refused: (message, line, column) => run === this.#run && this.#refuse(run, message, stacks.userPlace(run.name, line, column)),
+    });
+    const go = this.#go;
+    setImmediate(() => {
+      if (this.#run !== run || run.isInterrupted) return;
+      run.hasBegun = true;
+      this.#drain.watch();
+      go();
+    });
+  }
+
+  /** The evaluated text has come to its end, perhaps long after its run. */
+  #settled(run) {
     const value = this.#value;
     this.#value = undefined;
-    if (run === null || run.token !== token || run.isSettled) return;
+    if (run !== this.#run || run.isSettled) return;
     run.isSettled = true;
     this.#drain.watch();
     if (!isPromise(value)) {
@@ -103,78 +144,32 @@ class Kernel {
       return;
     }
     run.pending = value; // as if the code had awaited its last line
-    value.then((result) => run === this.#run && this.#show(result), (error) => run === this.#run && this.failed(error));
+    value.then((result) => run === this.#run && this.#show(result), (error) => run === this.#run && this.#failed(error));
   }
 
-  /** The code threw, in the text itself or later. Between two calls nobody is there to be told. */
-  failed(error) {
-    if (this.#run !== null) this.#fail(`Uncaught ${shown(error)}\n`);
-  }
-
-  #told(message) {
-    const { begin, areYouWell, settled, threw, interrupt, unsettled } = ownOf(message);
-    if (begin) this.#begin(ownOf(begin));
-    else if (areYouWell) this.#control.postMessage({ isWell: true });
-    else if (this.#run === null) return;
-    else if (settled) this.settled(this.#run.token);
-    else if (threw) this.#toldOfError();
-    else if (interrupt) this.#interrupted();
-    else if (unsettled) this.#unsettled(unsettled.isEvaluated);
-  }
-
-  #begin(program) {
-    process.exitCode = undefined;
-    this.#work.forget();
-    this.#run = { token: program.token, hasBegun: false, isSettled: false, isInterrupted: false, pending: null };
-    stacks.keepPositions(program.name, program);
-    if (program.refusal) this.#refuse({ ...program, ...program.refusal.place }, program.refusal.message);
-    else this.#goWhenStarted(this.#run);
-  }
-
-  /** The control thread's message and its evaluation come by different ways; whichever is late is late by moments. */
-  #goWhenStarted(run) {
-    setImmediate(() => {
-      if (this.#run !== run || run.isInterrupted) return;
-      const go = this.#started[run.token];
-      if (go === undefined) {
-        this.#goWhenStarted(run);
-        return;
-      }
-      this.#started = { __proto__: null };
-      run.hasBegun = true;
-      this.#drain.watch();
-      go();
-    });
-  }
-
-  #toldOfError() {
-    const { error, place } = this.#thrown[this.#run.token] ?? {};
-    this.#thrown = { __proto__: null };
-    if (place === undefined) return;
-    if (!this.#run.hasBegun) this.#refuse({ ...place, ...stacks.userPlace(place.name, place.line, place.column) }, error.message);
-    else if (isHandledByUser()) this.#handledByUser(error);
-    else this.failed(error);
-  }
-
-  #handledByUser(error) {
+  #threw(run, error) {
+    if (!isHandledByUser()) {
+      this.#failed(error);
+      return;
+    }
     process.emit("uncaughtException", error, "uncaughtException");
-    this.settled(this.#run?.token);
+    this.#settled(run);
   }
 
-  /** Nothing is left to do: the run is over, or it can never end, or the news of its end or of a time-out are on the way. */
+  /** Nothing is left to do: the run is over, or it can never end, or what it did was ended and the message about that is on the way. */
   #drained() {
     if (this.#run === null) return;
-    const { isSettled, isInterrupted, pending } = this.#run;
-    if (isInterrupted || (isSettled && !pending)) this.#end(process.exitCode ?? 0);
-    else this.#control.postMessage({ isIdle: true });
+    const { call, isSettled, isInterrupted, pending } = this.#run;
+    if (isInterrupted || this.#shared.stopping === call || (isSettled && !pending)) this.#end(process.exitCode ?? 0);
+    else this.#unsettled();
   }
 
   /** Nobody is going to settle what the run waits for. */
-  #unsettled(isEvaluated) {
+  #unsettled() {
     if (this.#run.pending) {
       this.#write.stdout(`${shown(this.#run.pending)}\n`);
       this.#end(process.exitCode ?? 0);
-    } else if (!isEvaluated) {
+    } else {
       this.#fail(`${this.#runtime.unsettled.text}\n`, this.#runtime.unsettled.exitCode);
     }
   }
@@ -184,9 +179,9 @@ class Kernel {
     if (value !== undefined && !isHandle(value)) this.#write.stdout(`${shown(value)}\n`);
   }
 
-  #refuse({ name, code, line, column }, message) {
-    const text = code.split(/\r\n|[\n\r\u2028\u2029]/)[line - 1] ?? "";
-    const excerpt = line === undefined ? name : `${name}:${line}\n${text}\n${" ".repeat(column - 1)}^\n`;
+  #refuse({ name, code }, message, place) {
+    const text = code.split(/\r\n|[\n\r\u2028\u2029]/)[place?.line - 1] ?? "";
+    const excerpt = place ? `${name}:${place.line}\n${text}\n${" ".repeat(place.column - 1)}^\n` : name;
     this.#fail(`${excerpt}\nUncaught SyntaxError: ${message}\n`);
   }
 
@@ -197,18 +192,36 @@ class Kernel {
   }
 
   /** The run ends when what is left has come to its end, for which the agent does not wait long. */
-  #interrupted() {
-    if (this.#run === null) return;
-    this.#run.isInterrupted = true;
+  #interrupted(run) {
+    run.isInterrupted = true;
     this.#work.abandon();
     this.#drain.watch(); // its timer was among those that are abandoned
-    this.#control.postMessage({ isStopping: true });
+    this.#shared.heard = run.call;
   }
 
   #end(exitCode) {
+    const { call } = this.#run;
     this.#run = null;
     this.#drain.rest();
-    this.#control.postMessage({ end: Number(exitCode) & 0xff });
+    this.#shared.ended = call;
+    this.#ended = { call, exitCode: Number(exitCode) & 0xff };
+    if (this.#isLeaving) this.#control.postMessage({ isPrevented: true });
+    else if (this.#shared.terminated === call) this.#control.postMessage({ areYouWell: true });
+    else this.#answer();
+  }
+
+  /** What was terminated may have been a part of the runtime: only a kernel that is well comes to this. */
+  #answer() {
+    const { call, exitCode } = this.#ended;
+    this.#connection.answer(call, exitCode);
+  }
+
+  /** Both runtimes would wait for the inspector's client, and Node say so. */
+  #leave() {
+    this.#isLeaving = true;
+    if (!this.#shared.isDebugged) return;
+    this.#control.postMessage({ isClosing: true });
+    this.#shared.waitUntilClosed(CLOSE_MS);
   }
 }
 

@@ -14,6 +14,12 @@ const activeHandles = process._getActiveHandles.bind(process);
 export class Work {
   #timers = new Timers();
   #children = new Children();
+  #kernels;
+
+  /** Of the sockets one is the kernel's. */
+  constructor(kernels) {
+    this.#kernels = kernels;
+  }
 
   /** A run begins: what earlier ones have left behind is not its own. */
   forget() {
@@ -24,7 +30,7 @@ export class Work {
     this.#timers.clear();
     this.#children.kill();
     for (const handle of activeHandles()) {
-      if (handle instanceof net.Socket && !isStandard(handle)) handle.destroy();
+      if (handle instanceof net.Socket && handle !== this.#kernels && !isStandard(handle)) handle.destroy();
     }
   }
 }

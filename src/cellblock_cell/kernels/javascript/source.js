@@ -1,9 +1,9 @@
 // From the user's code to what V8's REPL mode evaluates: types removed, modules loaded by the kernel.
 // Every change keeps lines and columns, below one line that is put before; `stacks.mjs` takes that line off again.
 
-import { stripTypeScriptTypes } from "node:module";
+/* global acorn, fromBase64, stripTypeScriptTypes, isJsxIn, isJsxNear: of realm.mjs, in which this script runs */
 
-import { isJsxIn, isJsxNear } from "./jsx.mjs";
+"use strict";
 
 const HELPERS = { import: "_load_", "import.meta": "import_meta" }; // as long as what they stand for
 const SHOW = "__cellblock.value(";
@@ -29,26 +29,26 @@ class BadSource extends Error {
  * What the main thread evaluates, the source map of transformed types, and the one place where text was put between the
  * user's; or why the code cannot run.
  */
-export function prepare({ code, language, name, token, parse }) {
+function prepare({ code, language, name }) {
   try {
-    const { text, map } = language === "typescript" ? withoutTypes(code, parse) : { text: code, map: null };
-    const tree = understood(text.replace(/^#!/, "//"), parse);
+    const { text, map, program } = language === "typescript" ? withoutTypes(code) : { text: code.replace(/^#!/, "//"), map: null };
+    const tree = understood(text, program);
     const { prelude, body } = withoutModuleSyntax(tree, { name, language });
     const { shown, shift } = withValueShown(body, tree);
     const strict = isStrict(tree.program) ? '"use strict"; ' : "";
-    const expression = `${strict}await __cellblock.begun("${token}"); ${prelude}\n${shown}\n__cellblock.settled("${token}");\n//# sourceURL=${name}`;
-    return { name, token, code, expression, map, shift };
+    const expression = `${strict}await __cellblock.begun(); ${prelude}\n${shown}\nvoid 0;\n//# sourceURL=${name}`;
+    return { expression, map, shift };
   } catch (error) {
     if (!(error instanceof BadSource)) throw error;
-    return { name, token, code, refusal: { message: error.message, place: error.place } };
+    return { refusal: error.message, place: error.place };
   }
 }
 
-function withoutTypes(code, parse) {
+/** The text as JavaScript; its syntax tree, where it was needed to find out. */
+function withoutTypes(code) {
   try {
-    const text = stripTypeScriptTypes(code); // blanks the types out: every position stays
-    parse(text, SYNTAX);
-    return { text, map: null };
+    const text = stripTypeScriptTypes(code).replace(/^#!/, "//"); // blanks the types out: every position stays
+    return { text, map: null, program: acorn.parse(text, SYNTAX) };
   } catch {
     // enums, namespaces, parameter properties and the like need new code
   }
@@ -56,7 +56,7 @@ function withoutTypes(code, parse) {
     const [text, map] = stripTypeScriptTypes(withImportsUsed(code), { mode: "transform", sourceMap: true }).split(
       "//# sourceMappingURL=data:application/json;base64,",
     );
-    return { text, map: Buffer.from(map, "base64").toString() };
+    return { text: text.replace(/^#!/, "//"), map: fromBase64(map) };
   } catch (error) {
     throw typeError(code, error);
   }
@@ -83,23 +83,28 @@ function typeError(code, error) {
 }
 
 /** The text and its syntax tree; text that the parser refuses has an empty tree, and V8 words the error. Throws BadSource. */
-function understood(text, parse) {
+function understood(text, known) {
   if (/^\s*\{/.test(text) && !/;\s*$/.test(text)) {
     const plain = `(${text}\n)`; // an object literal, as in every JavaScript prompt, before it is a block
     try {
-      return { plain, program: parse(plain, SYNTAX), lead: 1 };
+      return { plain, program: acorn.parse(plain, SYNTAX), lead: 1 };
     } catch {
       // it is a block
     }
   }
   try {
-    return { plain: text, program: parse(text, SYNTAX), lead: 0 };
+    return { plain: text, program: known ?? acorn.parse(text, SYNTAX), lead: 0 };
   } catch (error) {
-    const place = { line: error.loc.line, column: error.loc.column + 1 };
-    if (text[error.pos] === "@") throw new BadSource(NO_DECORATORS, place);
-    if (isJsxIn(text, error.pos)) throw new BadSource(NO_JSX, place);
+    if (error.loc) refuse(text, error);
     return { plain: text, program: { type: "Program", body: [] }, lead: 0 };
   }
+}
+
+/** Throws BadSource for what the parser stumbled over when V8 would say less. */
+function refuse(text, { loc, pos }) {
+  const place = { line: loc.line, column: loc.column + 1 };
+  if (text[pos] === "@") throw new BadSource(NO_DECORATORS, place);
+  if (isJsxIn(text, pos)) throw new BadSource(NO_JSX, place);
 }
 
 function isStrict({ body }) {
@@ -180,3 +185,5 @@ function withValueShown(body, { plain, program, lead }) {
   const { line, column } = last.loc.start;
   return { shown, shift: { line, column, width: SHOW.length + lead } };
 }
+
+prepare; // the script's value
