@@ -127,6 +127,21 @@ async def test_beat_does_not_wait_for_a_slow_transaction_of_its_server(url: str,
     await waiting
 
 
+async def test_start_of_a_member_waits_for_no_other(url: str, members: tuple[PostgresStore, PostgresStore], tmp_path: Path) -> None:
+    """As a thousand that start in one moment would, one after the other."""
+    with holding(url, f"{WRITERS_LOCK}"):
+        async with asyncio.timeout(4), opened(url, tmp_path / "three", secrets_key=tmp_path / "shared.key") as third:
+            assert await third.join_node(node()) == 0
+            async with opened(url, tmp_path / "four", "command") as command:
+                assert [one.id for one in await command.list_nodes()] == ["OAK1"]
+
+
+async def test_machines_that_join_under_one_name_at_one_moment_are_one_node(members: tuple[PostgresStore, PostgresStore]) -> None:
+    await asyncio.gather(*(members[life % 2].join_node(node(life=life)) for life in range(8)))
+    assert len(await members[0].list_nodes()) == 1
+    assert len(await members[0].list_nodes(with_ended=True)) == 8
+
+
 async def test_machine_with_another_key_or_none_is_refused(url: str, members: tuple[PostgresStore, PostgresStore], tmp_path: Path) -> None:
     with pytest.raises(DataDirectoryError, match=rf"three/{SECRETS_KEY_NAME} is missing: it is the file that opens the secrets"):
         await PostgresStore.open(url, tmp_path / "three", role="member")

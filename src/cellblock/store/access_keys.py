@@ -112,8 +112,13 @@ def check_sealer(connection: sa.Connection, sealer: Sealer) -> None:
     """All that use this database seal with one key, which the first to come has set. Raises DataDirectoryError."""
     if problem := sealer_problem(connection, sealer):
         raise DataDirectoryError(problem)
-    if connection.execute(_check).first() is None:
+    if not has_sealer(connection):
         connection.execute(sa.insert(secrets_check), {"sealed": sealer.seal(CHECK_OWNER, CHECK_OWNER)})
+
+
+def has_sealer(connection: sa.Connection) -> bool:
+    """Whether somebody has set the key with which all seal."""
+    return connection.execute(_check).first() is not None
 
 
 def sealer_problem(connection: sa.Connection, sealer: Sealer) -> str:

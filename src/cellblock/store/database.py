@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -208,6 +209,9 @@ class DatabaseStore:
     async def join_node(self, node: ClusterNode) -> int:
         """See ClusterStore."""
         time = self._clock()
+        with contextlib.suppress(sa.exc.IntegrityError):  # another of that name came in between
+            if await self._lanes.write_durably(lambda connection: node_rows.join_new(connection, node), scope=None):
+                return 0
         return await self._lanes.write_durably(lambda connection: node_rows.join(connection, node, time))
 
     async def beat_node(self, node_id: str, figures: NodeFigures) -> NodeState | None:

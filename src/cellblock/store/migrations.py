@@ -196,6 +196,13 @@ class SchemaTooNew(Exception):
         super().__init__(f"its schema version is {found} and this version of Cellblock knows up to {known}; start a newer Cellblock")
 
 
+def is_current(connection: sa.Connection) -> bool:
+    """Whether there is nothing to do, so that nobody has to wait for a start of one server among many."""
+    if not sa.inspect(connection).has_table(schema_version.name):
+        return False
+    return connection.execute(sa.select(schema_version.c.version)).scalar_one_or_none() == len(STEPS)
+
+
 def migrate(connection: sa.Connection, steps: Sequence[Sequence[str]] = STEPS) -> None:
     """Run the missing steps; the caller's transaction makes them happen all or not at all. Raises SchemaTooNew."""
     connection.execute(sa.text("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)"))

@@ -25,11 +25,20 @@ _beat = (
 _state = sa.select(nodes.c.state).where(nodes.c.id == sa.bindparam("node_id"))
 _all = sa.select(nodes).order_by(nodes.c.name, nodes.c.started_at, nodes.c.id)
 _up = _all.where(_is_up)
+_of_name = sa.select(nodes.c.id).where(nodes.c.name == sa.bindparam("node_name"), _is_up)
+
+
+def join_new(connection: sa.Connection, node: ClusterNode) -> bool:
+    """Add a node whose name no other has that is up; the index of names keeps a second one out. Whether it could be added."""
+    if connection.execute(_of_name, {"node_name": node.name}).first() is not None:
+        return False
+    connection.execute(sa.insert(nodes), _row(node))
+    return True
 
 
 def join(connection: sa.Connection, node: ClusterNode, time: datetime) -> int:
     """See ClusterStore.join_node."""
-    before = connection.execute(sa.select(nodes.c.id).where(nodes.c.name == node.name, _is_up)).scalars().all()
+    before = connection.execute(_of_name, {"node_name": node.name}).scalars().all()
     reason = f"its node {node.name} was started again"
     ended = sum(end(connection, node_id, reason, time) or 0 for node_id in before)
     connection.execute(sa.insert(nodes), _row(node))

@@ -18,10 +18,10 @@ import structlog
 from cellblock.errors import CellblockError, StoreUnavailable, ValidationFailed
 from cellblock.machine.data_directory import DataDirectoryError, prepare_data_directory, secrets_key_path
 from cellblock.model.resources import now
-from cellblock.store.access_keys import KEYS_CHANNEL, check_sealer
+from cellblock.store.access_keys import KEYS_CHANNEL, check_sealer, has_sealer
 from cellblock.store.database import DatabaseStore, Means
 from cellblock.store.lanes import EVERYTHING, Bounds, Lanes
-from cellblock.store.migrations import SchemaTooNew, migrate
+from cellblock.store.migrations import SchemaTooNew, is_current, migrate
 from cellblock.store.sealing import Sealer
 
 WRITERS_LOCK = 0x63656C6C626C01  # "cellbl" and a number: other users of the database have locks of their own
@@ -70,6 +70,13 @@ class PostgresStore(DatabaseStore):
 
 
 def _prepare(engine: sa.Engine, sealer: Sealer, role: Role) -> None:
+    """Alone when something is to be done; a thousand members that start at once have nothing to do and wait for nobody."""
+    with engine.connect() as connection, connection.begin():
+        is_done = is_current(connection) and (role == "command" or has_sealer(connection))
+        if is_done and role != "command":
+            check_sealer(connection, sealer)
+    if is_done:
+        return
     with engine.execution_options(synchronous="FULL", scope=EVERYTHING).connect() as connection, connection.begin():
         connection.exec_driver_sql("SET LOCAL statement_timeout = 0")  # an index over many rows takes its time
         migrate(connection)
