@@ -17,8 +17,8 @@ def database() -> Iterator[PostgresServer]:
         yield server
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def running(database: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
-    """Two nodes and two front ends, which the tests of a module share."""
-    with serving_cluster(tmp_path_factory.mktemp("cluster") / "data", database.url(), node_lost_seconds=3) as made:
+    """Two nodes and two front ends, which all tests here share."""
+    with serving_cluster(tmp_path_factory.mktemp("cluster") / "data", database.url(), node_lost_seconds=3, max_sessions=1000) as made:
         yield made

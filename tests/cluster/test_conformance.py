@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 SUITE = Path(__file__).parent.parent / "conformance"
-FILES = ("test_signatures.py", "test_http.py", "test_retries.py", "test_output_stream.py", "test_session_ends.py", "test_quotas.py")
+FILES = ("test_signatures.py", "test_http.py", "test_retries.py", "test_output_stream.py", "test_quotas.py")
 
 
 @pytest.mark.slow

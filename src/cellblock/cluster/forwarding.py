@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cellblock.cluster.hop import Answer, Headers, Hop, NodeLost
-from cellblock.cluster.hops import Hops
+from cellblock.cluster.hops import Hops, NodeUnreachable
 from cellblock.errors import ValidationFailed
 from cellblock.http.body import READ_SECONDS, ClientGone, Receive
 from cellblock.http.streamed_answer import UNREAD_SECONDS, Send
@@ -35,6 +35,14 @@ _MADE_HERE = ONE_CONNECTION | {b"date"}  # of an answer
 
 
 Message = Mapping[str, Any]
+
+
+class NotSent(NodeLost):
+    """The node cannot be reached, with what has been taken of the request's body."""
+
+    def __init__(self, reason: str, first: Message | None) -> None:
+        super().__init__(reason)
+        self.first = first
 
 
 class CutOff(Exception):
@@ -114,9 +122,12 @@ class Forwarder:
     async def stream(
         self, outgoing: Outgoing, receive: Receive, send: Send, *, headers_of: Callable[[Answer], Headers] = answer_headers
     ) -> int:  # fmt: skip
-        """Pass on a request and its answer: the answer's status. Raises NodeLost, NodeBusy, ClientGone, CutOff and ValidationFailed."""
+        """Pass on a request and its answer: its status. Raises NodeLost, NotSent, NodeBusy, ClientGone, CutOff, ValidationFailed."""
         first = await _first_piece(receive) if outgoing.is_short else _NOTHING_YET
-        hop = await self._hops.take(outgoing.node_id, outgoing.url)
+        try:
+            hop = await self._hops.take(outgoing.node_id, outgoing.url)
+        except NodeUnreachable as error:
+            raise NotSent(str(error), first if outgoing.is_short else None) from error
         upload = _Upload(outgoing, hop, receive)
         try:
             upload.begin(first)

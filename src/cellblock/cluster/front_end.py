@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import structlog
 
-from cellblock.cluster.forwarding import CutOff, Forwarder, Outgoing, answer_headers, declared_length, is_plain, request_head
+from cellblock.cluster.forwarding import CutOff, Forwarder, NotSent, Outgoing, answer_headers, declared_length, is_plain, request_head
 from cellblock.cluster.hop import Answer, Headers, NodeLost
 from cellblock.cluster.hops import NodeBusy, NodeUnreachable
 from cellblock.cluster.membership import Members
@@ -85,6 +85,8 @@ class FrontEnd:
             went = await _refuse(error, send)
         except ClientGone:
             went = "client gone"
+        except NotSent as error:
+            went = await _refuse(NodeGone("of this connection", str(error), is_sent=False), send)
         except CutOff as error:
             went = f"cut off: {error}"
         if went:
@@ -107,7 +109,14 @@ class FrontEnd:
         if node is None:
             await self._local(scope, receive, send)  # which knows how the session ended, if there ever was one
             return ""
-        return await self._stream(node, _outgoing(node, scope, scope["headers"]), receive, send)
+        try:
+            return await self._stream(node, _outgoing(node, scope, scope["headers"]), receive, send)
+        except NotSent as error:
+            await self._members.look_soon()
+            if self._members.find(node_id) is not None:
+                raise NodeGone(node.name, str(error), is_sent=False) from error
+            await self._local(scope, _replaying(error.first, receive), send)
+            return ""
 
     async def _stream(
         self, node: ClusterNode, outgoing: Outgoing, receive: Receive, send: Send, headers_of: Callable[[Answer], Headers] = answer_headers
@@ -116,9 +125,12 @@ class FrontEnd:
             return f"{node.name} {await self._forwarder.stream(outgoing, receive, send, headers_of=headers_of)}"
         except NodeBusy as error:
             raise NodeIsBusy(node.name) from error
+        except NotSent:
+            self._members.note_unreachable(node.id)
+            raise
         except NodeLost as error:
             self._members.note_unreachable(node.id)
-            raise NodeGone(node.name, str(error), is_sent=not isinstance(error, NodeUnreachable)) from error
+            raise NodeGone(node.name, str(error), is_sent=True) from error
 
     async def _start_session(self, scope: Scope, receive: Receive, send: Send) -> str:
         body = await self._read(scope, receive)
@@ -128,7 +140,9 @@ class FrontEnd:
             if node and asked:
                 await _send(asked[0].status, answer_headers(asked[0]), asked[1], send)
                 return f"{node.name} {asked[0].status}"
-        await self._local(scope, _replaying(body, receive), send)  # which says that there is no room, to who may ask
+        await self._local(
+            scope, _replaying({"type": "http.request", "body": body, "more_body": False}, receive), send
+        )  # says that there is no room, to who may ask
         return ""
 
     async def _candidates(self) -> list[NodeView]:
@@ -205,9 +219,9 @@ def _with_node(answer: Answer, node_id: str) -> Headers:
     return [(name, for_client(node_id, value) if name == MCP_SESSION_HEADER else value) for name, value in answer_headers(answer)]
 
 
-def _replaying(body: bytes, receive: Receive) -> Receive:
-    """The body once more, then what the connection says."""
-    messages = [{"type": "http.request", "body": body, "more_body": False}]
+def _replaying(first: Mapping[str, Any] | None, receive: Receive) -> Receive:
+    """What was taken of the body once more, then what the connection says."""
+    messages = [dict(first)] if first is not None else []
 
     async def replay() -> Any:
         return messages.pop() if messages else await receive()

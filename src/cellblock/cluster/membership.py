@@ -156,20 +156,20 @@ class Members:
                 watched.beaten_at = time
             watched.node = node
         for gone in self._watched.keys() - {node.id for node in found}:
-            self._forget(gone, "it is over")
+            self._forget(gone, "it was lost, or has left")
 
     async def _end_the_lost(self) -> None:
         if self._looked_at is None:
             return
         time = self._looked_at
         for watched in [one for one in self._watched.values() if time - one.beaten_at >= self._lost_seconds]:
-            node, reason = watched.node, f"its node {watched.node.name} was lost"
+            node, reason = watched.node, f"its node {watched.node.name} was lost"  # of its sessions
             try:
                 ended = await self._store.end_node(node.id, reason)
             except StoreUnavailable:
                 return  # it is tried again after the next look
             _log.error("node lost", node=node.name, id=node.id, sessions=ended)
-            self._forget(node.id, reason)
+            self._forget(node.id, "it was lost")
 
     def _forget(self, node_id: str, reason: str) -> None:
         watched = self._watched.pop(node_id, None)
