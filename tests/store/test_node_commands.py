@@ -13,7 +13,9 @@ from click.testing import CliRunner, Result
 
 from cellblock.cli import commands
 from cellblock.model.resources import NodeFigures
+from cellblock.settings.table import Settings
 from cellblock.store.postgres import PostgresStore
+from cellblock.terminal import doctor
 from postgres_server import PostgresServer
 from running_server import CELLBLOCK, environment
 from store.things import node, session
@@ -90,3 +92,16 @@ async def test_key_that_is_not_the_clusters_is_told(url: str, tmp_path: Path, cl
     assert "is missing: it is the file that opens the secrets" in await other.secrets_problem()
     await other.close()
     assert await cluster.secrets_problem() == ""
+
+
+def test_doctor_says_whether_the_database_answers_and_its_secrets_open(
+    url: str, data_dir: Path, tmp_path: Path, cluster: PostgresStore
+) -> None:
+    def found(place: Path, store: str) -> doctor.Finding:
+        return doctor.database(Settings(data_dir=place, cache_dir=tmp_path, store=store))
+
+    assert found(data_dir, url).ok
+    other = found(tmp_path / "another", url)
+    assert (other.ok, "is missing: it is the file that opens the secrets" in other.found) == (False, True)
+    away = found(data_dir, f"postgresql://ann:geheim@/none?host={tmp_path}")
+    assert (away.is_fatal, "cannot be used" in away.found, "geheim" in away.found) == (True, True, False)

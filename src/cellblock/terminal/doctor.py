@@ -74,7 +74,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _core_dumps()
     yield _cell(settings, built)
     if settings.store:
-        yield _database(settings)
+        yield database(settings)
 
 
 def _user_namespaces() -> Finding:
@@ -251,7 +251,7 @@ def _core_dumps() -> Finding:
     )
 
 
-def _database(settings: Settings) -> Finding:
+def database(settings: Settings) -> Finding:
     """Whether the machine reaches it, and has the key that all machines at it have."""
     try:
         problem = asyncio.run(_try_database(settings))
