@@ -108,7 +108,7 @@ class Kernel {
     process.exitCode = undefined;
     this.#work.forget();
     const name = stacks.scriptName(this.#count, language);
-    const run = { call, name, code, hasBegun: false, isSettled: false, isInterrupted: false, pending: null };
+    const run = { call, name, code, isSettled: false, isInterrupted: false, pending: null };
     this.#run = run;
     const program = this.#prepare({ code, language, name });
     if (program.refusal) this.#refuse(run, program.refusal, program.place);
@@ -126,7 +126,10 @@ class Kernel {
     const go = this.#go;
     setImmediate(() => {
       if (this.#run !== run || run.isInterrupted) return;
-      run.hasBegun = true;
+      if (this.#shared.stopping === run.call) {
+        this.#interrupted(run); // before it began: nothing of it runs
+        return;
+      }
       this.#drain.watch();
       go();
     });
