@@ -110,3 +110,21 @@ def test_word_that_holds_await_runs_as_it_did(agent: AgentClient) -> None:
 def test_kernel_that_waited_for_its_first_call_shows_no_trace_of_it(agent: AgentClient) -> None:
     listed = agent.run("print(sorted(name for name in globals() if not name.startswith('_')), In, Out)").text
     assert listed.startswith("['In', 'Out', 'exit', 'get_ipython', 'open', 'quit'] ['', ")
+
+
+def test_values_are_shown_as_ipython_shows_them(agent: AgentClient) -> None:
+    plain = r"1, -2.5, 1e300, float('nan'), 2j, 'a\x85\n\u2028ü', b'\n', True, None, ..., {1: 2}, (1,)"
+    agent.run(f"class Count(int):\n    pass\nvalues = [{plain}, Count(3)]")
+    agent.run("text = get_ipython().display_formatter.formatters['text/plain']")
+    shown = "[get_ipython().display_formatter.format(value)[0]['text/plain'] == text(value) for value in values]"
+    assert agent.run(f"print(all({shown}))").text == "True"
+
+
+def test_number_that_is_too_long_to_be_shown_says_so(agent: AgentClient) -> None:
+    reply = agent.run("10 ** 5000")
+    assert "ValueError: Exceeds the limit" in reply.stdout.decode() + reply.stderr.decode()
+
+
+def test_precision_that_the_user_asks_for_is_used(agent: AgentClient) -> None:
+    agent.run("%precision 2")
+    assert agent.run("0.12345").text == "0.12"

@@ -18,6 +18,7 @@ from IPython.core.displaypub import DisplayPublisher
 from IPython.core.formatters import DisplayFormatter
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.macro import Macro
+from IPython.lib.pretty import _repr_pprint
 from traitlets.config import Config
 
 _IMAGE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml")  # the best first: one is shown
@@ -85,7 +86,11 @@ class TextFormatter(DisplayFormatter):
         if include or exclude or kind not in _PLAIN_TYPES or any(kind in other.type_printers for other in others):
             found: tuple[dict[str, Any], dict[str, Any]] = super().format(obj, include=include, exclude=exclude)
             return found
-        return {"text/plain": self.formatters["text/plain"](obj)}, {}
+        text = self.formatters["text/plain"]
+        if text.type_printers.get(kind) is _repr_pprint and text.pprint and id(obj) not in text.singleton_printers:
+            with contextlib.suppress(Exception):  # of a number that is too long to be shown: IPython says so
+                return {"text/plain": repr(obj)}, {}
+        return {"text/plain": text(obj)}, {}
 
 
 class CellShell(InteractiveShell):
