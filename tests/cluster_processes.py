@@ -173,6 +173,15 @@ class RunningCluster(RunningServer):
     cluster: Cluster
     turns: Iterator[str]
 
+    @classmethod
+    def before(cls, made: Cluster) -> RunningCluster:
+        """Its front ends, with the key that the first one has."""
+        first = made.front_ends[0]
+        key = read_credentials(first.data_dir)
+        assert key is not None
+        turns = itertools.cycle([one.url for one in made.front_ends])
+        return cls(first.process, first.url, first.data_dir, key.id, key.secret, made, turns)
+
     def client(self, service: str, **config: Any) -> Any:
         """As for one server; each attempt of each request goes to the next front end."""
         client = super().client(service, **config)
@@ -206,8 +215,4 @@ def serving_cluster(data_dir: Path, database_url: str, **settings: object) -> It
         made.start_nodes("n1", "n2")
         for one in made.front_ends:
             until(lambda: one.log().count('"event":"node seen"') >= 2)  # noqa: B023
-        key = read_credentials(data_dir)
-        assert key is not None
-        first = made.front_ends[0]
-        turns = itertools.cycle([one.url for one in made.front_ends])
-        yield RunningCluster(first.process, first.url, data_dir, key.id, key.secret, made, turns)
+        yield RunningCluster.before(made)

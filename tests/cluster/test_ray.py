@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import signal
 from collections.abc import Iterator
@@ -11,8 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from cellblock.machine.data_directory import read_credentials
-from cluster_processes import Cluster, RunningCluster, cluster
+from cluster_processes import RunningCluster, cluster
 from postgres_server import PostgresServer
 from ray_machines import RayMachines, RayNode, ray_machines
 from running_server import ServedSession, until
@@ -67,15 +65,6 @@ def kept_state(machines: RayMachines) -> dict[str, str]:
     return {"RAY_gcs_storage": "rocksdb", "RAY_gcs_storage_path": str(machines.base / "state")}
 
 
-def as_server(made: Cluster) -> RunningCluster:
-    """Requests go to its front ends in turn."""
-    first = made.front_ends[0]
-    key = read_credentials(first.data_dir)
-    assert key is not None
-    turns = itertools.cycle([one.url for one in made.front_ends])
-    return RunningCluster(first.process, first.url, first.data_dir, key.id, key.secret, made, turns)
-
-
 @pytest.fixture(scope="module")
 def on_ray(database: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnRay]:
     with ray_machines() as machines, pytest.MonkeyPatch.context() as patch:
@@ -88,7 +77,7 @@ def on_ray(database: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -
         settings = {"cluster": "ray", "ray_address": machines.address, "node_sessions": 20, "node_lost_seconds": LOST_SECONDS}
         with cluster(place, database.url(), **settings) as made:
             made.start_front_ends("f1", "f2")
-            on_ray = OnRay(machines, as_server(made))
+            on_ray = OnRay(machines, RunningCluster.before(made))
             on_ray.wait_for("m1", "m2")
             yield on_ray
 
@@ -144,7 +133,7 @@ def test_front_end_that_is_killed_loses_no_node_and_another_follows_it(on_ray: O
     session = on_ray.session_on("m1")
     made.front_ends.pop(0).kill()
     made.start_front_ends("f3")
-    on_ray.running = as_server(made)
+    on_ray.running = RunningCluster.before(made)
     again = ServedSession(on_ray.running, on_ray.running.data, session.interpreter, session.id)
     assert again.printed("print(2)") == "2"
     again.end()

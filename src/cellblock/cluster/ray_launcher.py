@@ -19,6 +19,7 @@ import structlog
 
 from cellblock.cluster.machine_names import MachineNames
 from cellblock.cluster.node_settings import passed_settings
+from cellblock.cluster.placement import DEMAND_SECONDS
 from cellblock.cluster.ray_nodes import ActorSilent, Machine, NodeOfMachine, Order, RayCluster
 from cellblock.cluster.retiring import Retiring
 from cellblock.cluster.scaling import Load, Peak, Standing, dispensable, nodes_wanted
@@ -33,7 +34,8 @@ from cellblock.terminal.command_line import run
 
 ROUND_SECONDS = 1.0
 PAUSE_SECONDS = 2.0  # after an actor was silent
-WANTED_SECONDS = 300.0  # machines stay wanted so long after the last session that found no room
+WANTED_SECONDS = 60.0  # machines stay wanted so long after the last session that found no room
+MOST_GROWTH = 2  # times the machines there are: clients that ask without end must not fill a data centre at once
 REQUEST_SECONDS = 30.0  # Ray's head may have forgotten what was asked
 
 _log = structlog.get_logger("cellblock.ray")
@@ -53,6 +55,8 @@ class Launcher:
         self._actors: dict[str, NodeOfMachine] = {}
         self._wanted = Peak(WANTED_SECONDS)
         self._asked = (0, -REQUEST_SECONDS)
+        self._loads = 0
+        self._grown_at = -DEMAND_SECONDS
         self._retiring = Retiring(store)
         self._names = MachineNames()
         self.demand = 0
@@ -145,13 +149,22 @@ class Launcher:
         nodes = await self._store.list_nodes()
         time = asyncio.get_running_loop().time()
         loads = self._retiring.loads(nodes, time)
-        demand, spare = standing.demand, self._settings.spare_sessions
-        wanted = self._wanted.add(nodes_wanted(loads, demand, spare), time)
-        for machine in sorted(given_back)[: max(0, wanted - len(loads))]:
-            await self._ray.recall(machine)
+        spare = self._settings.spare_sessions
+        if len(loads) > self._loads:
+            self._grown_at = time
+        self._loads = len(loads)
+        demand = standing.demand if time - self._grown_at > DEMAND_SECONDS else 0  # those who were refused before may find room
         machines = [machine for machine in alive if machine.id not in given_back]
-        await self._ask_for(wanted if wanted > len(loads) else 0, min((machine.cpus for machine in alive), default=1.0), time)
-        if self._settings.node_idle_seconds:
+        there = max(len(loads), len(machines) - sum(node.state == "DRAINING" for node in nodes))  # a machine's node may be on its way
+        needed = min(nodes_wanted(loads, demand, spare), MOST_GROWTH * max(1, there))
+        wanted = self._wanted.add(needed if needed > len(loads) else 0, time)
+        if wanted <= len(loads):  # not before: the autoscaler takes a machine that nobody asks for before its node is there
+            self._wanted.clear()
+            wanted = 0
+        for known in sorted(given_back)[: max(0, wanted - there)]:
+            await self._ray.recall(known)
+        await self._ask_for(wanted, min((machine.cpus for machine in alive), default=1.0), time)
+        if self._settings.node_idle_seconds and not wanted:
             await self._give_back(nodes, loads, machines, wanted_room=(demand, spare))
 
     async def _ask_for(self, count: int, cpus: float, time: float) -> None:

@@ -58,6 +58,10 @@ class Peak:
         self._figures.append((time, figure))
         return self._figures[0][1]
 
+    def clear(self) -> None:
+        """What was wanted is there."""
+        self._figures.clear()
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
