@@ -3,18 +3,45 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from cellblock.errors import HostNotReady
+from cellblock.sandbox.id_blocks import BLOCK_IDS, Blocks
 from cellblock.sandbox.identity import IdentityRange
 
 BASE, COUNT = 700_000_000, 16
 
 
 @pytest.fixture
-def identities() -> IdentityRange:
-    return IdentityRange(base=BASE, count=COUNT)
+def identities(tmp_path: Path) -> Iterator[IdentityRange]:
+    made = IdentityRange(base=BASE, count=COUNT, blocks=Blocks(tmp_path))
+    yield made
+    made.close()
+
+
+@pytest.mark.root
+def test_two_servers_with_one_range_never_give_the_same_id(tmp_path: Path) -> None:
+    count = 3 * BLOCK_IDS
+    first, second = (IdentityRange(base=BASE, count=count, blocks=Blocks(tmp_path)) for _ in range(2))
+    ours, theirs = ({one.take().index for _ in range(10)} for one in (first, second))
+    assert not ours & theirs
+    more = {first.take().index for _ in range(BLOCK_IDS)}
+    assert not more & theirs
+    first.close()
+    assert not {second.take().index for _ in range(2 * BLOCK_IDS)} & theirs, "a server that is gone holds nothing"
+    second.close()
+
+
+@pytest.mark.root
+def test_blocks_are_the_same_for_ranges_that_overlap(tmp_path: Path) -> None:
+    wide, narrow = (IdentityRange(base=base, count=BLOCK_IDS, blocks=Blocks(tmp_path)) for base in (BASE, BASE + 100))
+    first = wide.take().index + BASE
+    assert narrow.take().index + BASE + 100 != first
+    wide.close()
+    narrow.close()
 
 
 @pytest.mark.root
@@ -61,6 +88,6 @@ def test_a_cell_has_one_user_whoever_runs_the_host(identities: IdentityRange) ->
 def test_an_ordinary_users_cells_share_the_users_id() -> None:
     if os.geteuid() == 0:
         pytest.skip("root has a range")
-    identities = IdentityRange(base=BASE, count=COUNT)
+    identities = IdentityRange(base=BASE, count=COUNT, blocks=Blocks(Path("/nowhere")))
     assert identities.template_uid_map == f"0 {os.geteuid()} 1\n"
     assert identities.take() == identities.take()

@@ -143,13 +143,13 @@ class Hop(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """httptools: one header."""
-        if self._answer is not None:
+        if self._answer is not None and not self._answer.is_over:
             self._answer.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """httptools: the head is over."""
         answer = self._answer
-        if answer is None:
+        if answer is None or answer.is_over:
             return
         answer.status = int(self._parser.get_status_code())
         if answer.status < 200:
@@ -161,7 +161,7 @@ class Hop(asyncio.Protocol):
     def on_body(self, body: bytes) -> None:
         """httptools: a piece of the body."""
         answer = self._answer
-        if answer is None or self._transport is None:
+        if answer is None or answer.is_over or self._transport is None:
             return
         self._head_bytes = 0
         answer.pieces.append(body)

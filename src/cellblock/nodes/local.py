@@ -36,6 +36,7 @@ from cellblock.nodes.link import CellLink
 from cellblock.runtime.layout import Runtime
 from cellblock.sandbox.cgroup import find_groups
 from cellblock.sandbox.groups import Group, GroupLimits, Groups, Kind, NoGroup
+from cellblock.sandbox.id_blocks import Blocks
 from cellblock.sandbox.identity import Identity, IdentityRange
 from cellblock.sandbox.network import Attachment, NetworkPlan, Networks, NoAttachment
 from cellblock.sandbox.policy import Policy, default_policy
@@ -232,7 +233,7 @@ class LocalNode:
         self._code = install_cell_code(settings.cache_dir)
         self._granting = Granting(settings, self._code)
         self._policy = policy or policy_for(settings, runtime)
-        self._identities = IdentityRange(base=settings.uid_base, count=settings.uid_count)
+        self._identities = IdentityRange(base=settings.uid_base, count=settings.uid_count, blocks=Blocks(settings.cache_dir / "ids"))
         self._processors = Processors()
         self._networks = Networks(settings, self._stack_plan())
         self._groups: Groups | None = None
@@ -255,6 +256,7 @@ class LocalNode:
 
     async def start(self) -> None:
         """See `Node.start`."""
+        self._identities.have_some()
         self._groups = find_groups(self._settings.cgroup)
         if self._groups.kind == "none":
             self._policy = dataclasses.replace(self._policy, denied_calls=(*self._policy.denied_calls, *_UNCOUNTED_CALLS))
@@ -262,6 +264,7 @@ class LocalNode:
             await self._live_template()
         except HostNotReady:
             self._groups.close()
+            self._identities.close()
             raise
         self._enforcing = asyncio.create_task(self._groups.enforce(), name="hold limits")
 
@@ -275,6 +278,7 @@ class LocalNode:
         await self._networks.close()
         if self._template is not None:
             await self._template.close()
+        self._identities.close()
         if self._groups is not None:
             self._groups.close()
 

@@ -7,6 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from cellblock.errors import HostIsFull
+from cellblock.sandbox.id_blocks import Blocks
 from cellblock.sandbox.policy import RUNTIME_OWNER_ID, USER_ID
 
 
@@ -22,11 +23,12 @@ class Identity:
 class IdentityRange:
     """Hands out ids; the template's id 0 is the range's first and owns the runtime, so no cell runs as it."""
 
-    def __init__(self, *, base: int, count: int) -> None:
+    def __init__(self, *, base: int, count: int, blocks: Blocks) -> None:
         self.is_privileged = os.geteuid() == 0
         self._base = base
         self._count = count
-        self._free = deque(range(1, count)) if self.is_privileged else deque()
+        self._blocks = blocks
+        self._free: deque[int] = deque()
 
     @property
     def template_id(self) -> int:
@@ -47,8 +49,9 @@ class IdentityRange:
         """An identity no live cell has; raises HostIsFull when the range is used up."""
         if not self.is_privileged:
             return Identity(index=0, uid_map=f"{USER_ID} 0 1\n", gid_map=f"{USER_ID} 0 1\n")
+        self.have_some()
         if not self._free:
-            raise HostIsFull(f"all {self._count - 1} host ids of cells are in use; raise CELLBLOCK_UID_COUNT")
+            raise HostIsFull(f"all {self._count - 1} host ids of cells are in use, here or by other servers; raise CELLBLOCK_UID_COUNT")
         index = self._free.popleft()
         # the runtime's group is the cell's own, so that directories writable for it can be written to over the overlay
         uid_map = f"{USER_ID} {index} 1\n{RUNTIME_OWNER_ID} 0 1\n"
@@ -57,6 +60,17 @@ class IdentityRange:
     def host_ids(self, identity: Identity) -> tuple[int, int] | None:
         """The user and the group of the host that the cell's user is; None when they are this process's own."""
         return (self._base + identity.index, self._base) if self.is_privileged else None
+
+    def have_some(self) -> None:
+        """See that the next cells have ids. Raises HostNotReady."""
+        if self.is_privileged and not self._free:
+            ids = self._blocks.take(range(self._base + 1, self._base + self._count))
+            self._free.extend(one - self._base for one in ids)
+
+    def close(self) -> None:
+        """No cell is left: other servers may have the ids."""
+        self._free.clear()
+        self._blocks.close()
 
     def give_back(self, identity: Identity) -> None:
         """The cell is gone; its id goes to the end of the queue, so that it is used again as late as possible."""
