@@ -164,3 +164,10 @@ async def test_database_holds_no_secret_in_the_clear(store: Store, data_dir: Pat
 
 def contents(directory: Path) -> bytes:
     return b"".join(path.read_bytes() for path in directory.iterdir())
+
+
+def test_missing_key_opens_nothing_and_is_not_made_anew(tmp_path: Path) -> None:
+    kept = Sealer(tmp_path / SECRETS_KEY_NAME).seal("very secret", "AKIAONE")
+    with pytest.raises(DataDirectoryError, match="put back the file"):
+        Sealer(tmp_path / "missing.key").open(kept, "AKIAONE")
+    assert not (tmp_path / "missing.key").exists()

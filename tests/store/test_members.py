@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -14,8 +15,9 @@ import pytest
 
 from cellblock.errors import QuotaExceeded, StoreUnavailable
 from cellblock.machine.data_directory import SECRETS_KEY_NAME, DataDirectoryError
-from cellblock.model.resources import NodeFigures, new_access_key
+from cellblock.model.resources import NodeFigures, new_access_key, now
 from cellblock.store import postgres as postgres_store
+from cellblock.store.database import PURGE_LOCK
 from cellblock.store.postgres import ACCOUNTS_LOCK, WRITERS_LOCK, PostgresStore, Role
 from postgres_server import PostgresServer
 from store.things import ACCOUNT, OTHER_ACCOUNT, claim, interpreter, node, session
@@ -129,11 +131,25 @@ async def test_beat_does_not_wait_for_a_slow_transaction_of_its_server(url: str,
 
 async def test_start_of_a_member_waits_for_no_other(url: str, members: tuple[PostgresStore, PostgresStore], tmp_path: Path) -> None:
     """As a thousand that start in one moment would, one after the other."""
+    key = await members[0].keep_first_access_key(new_access_key(account=ACCOUNT, name="first"))
     with holding(url, f"{WRITERS_LOCK}"):
         async with asyncio.timeout(4), opened(url, tmp_path / "three", secrets_key=tmp_path / "shared.key") as third:
+            assert await third.keep_first_access_key(new_access_key(account=ACCOUNT, name="first")) == key
+            assert await third.end_sessions_of_dead_server("the server restarted") == 0
             assert await third.join_node(node()) == 0
             async with opened(url, tmp_path / "four", "command") as command:
                 assert [one.id for one in await command.list_nodes()] == ["OAK1"]
+
+
+async def test_one_server_removes_old_rows_and_nobody_waits_for_it(url: str, members: tuple[PostgresStore, PostgresStore]) -> None:
+    one = members[0]
+    made = await one.create_session(session(), max_live=9)
+    await one.end_session(made.id, "stopped")
+    async with asyncio.timeout(4):
+        with holding(url, f"{PURGE_LOCK}"):
+            assert await one.purge(sessions_ended_before=now() + timedelta(days=1)) == 0
+        with holding(url, f"{WRITERS_LOCK}"):
+            assert await one.purge(sessions_ended_before=now() + timedelta(days=1)) == 1
 
 
 async def test_machines_that_join_under_one_name_at_one_moment_are_one_node(members: tuple[PostgresStore, PostgresStore]) -> None:

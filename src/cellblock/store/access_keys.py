@@ -20,6 +20,7 @@ _find = sa.select(access_keys).where(access_keys.c.id == sa.bindparam("key_id"))
 _of_name = sa.select(access_keys).where(access_keys.c.name == sa.bindparam("name"))
 _oldest = _of_name.order_by(access_keys.c.created_at, access_keys.c.id).limit(1)
 _a_sealed_one = sa.select(access_keys.c.id, access_keys.c.secret).where(access_keys.c.secret.startswith(PREFIX)).limit(1)
+_in_the_clear = sa.select(access_keys.c.id, access_keys.c.secret).where(~access_keys.c.secret.startswith(PREFIX))
 _check = sa.select(sa.literal(CHECK_OWNER).label("id"), secrets_check.c.sealed.label("secret"))
 _changed = sa.update(key_changes).values(version=key_changes.c.version + 1)
 
@@ -29,6 +30,14 @@ def get(connection: sa.Connection, key_id: str, sealer: Sealer) -> AccessKey:
     row = connection.execute(_find, {"key_id": key_id}).mappings().one_or_none()
     if row is None:
         raise UnknownKey
+    return _opened(row, sealer)
+
+
+def first(connection: sa.Connection, name: str, sealer: Sealer) -> AccessKey | None:
+    """The oldest key of that name; None too while `keep_first` has something to write."""
+    row = connection.execute(_oldest, {"name": name}).mappings().one_or_none()
+    if row is None or not has_sealer(connection) or connection.execute(_in_the_clear).first() is not None:
+        return None
     return _opened(row, sealer)
 
 
@@ -149,7 +158,6 @@ def _tell_change(connection: sa.Connection) -> None:
 
 def _seal_all(connection: sa.Connection, sealer: Sealer) -> None:
     """Secrets that an earlier version kept in the clear."""
-    in_the_clear = sa.select(access_keys.c.id, access_keys.c.secret).where(~access_keys.c.secret.startswith(PREFIX))
-    for row in connection.execute(in_the_clear).all():
+    for row in connection.execute(_in_the_clear).all():
         sealed = sealer.seal(row.secret, row.id)
         connection.execute(sa.update(access_keys).where(access_keys.c.id == row.id).values(secret=sealed))

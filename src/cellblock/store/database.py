@@ -31,10 +31,11 @@ from cellblock.model.resources import (
 from cellblock.model.usage import CallUsage, SessionUsage, UsageQuery, UsageSum
 from cellblock.store import access_keys, interpreters, node_rows, sessions, token_rows, usage_rows
 from cellblock.store.claims import forget_claims
-from cellblock.store.lanes import EVERYTHING, Lanes
+from cellblock.store.lanes import Lanes
 from cellblock.store.sealing import Sealer
 
 CLAIM_LIFETIME = timedelta(days=1)
+PURGE_LOCK = 0x63656C6C626C03  # of PostgreSQL
 PURGE_CHUNK = 500  # rows that one transaction removes, so that a start of a session never waits for a long one
 
 
@@ -133,7 +134,9 @@ class DatabaseStore:
     async def end_sessions_of_dead_server(self, reason: str) -> int:
         """See Store."""
         time = self._clock()
-        return await self._lanes.write_durably(lambda connection: self._end_of_dead_server(connection, reason, time))
+        if self._is_member:
+            return await self._lanes.write_durably(lambda connection: sessions.end_without_node(connection, reason, time), scope=None)
+        return await self._lanes.write_durably(lambda connection: _end_of_dead_server(connection, reason, time))
 
     async def count_live_sessions(self, account: str) -> int:
         """See Store."""
@@ -183,7 +186,8 @@ class DatabaseStore:
 
     async def keep_first_access_key(self, candidate: AccessKey) -> AccessKey:
         """See Store."""
-        return await self._change_keys(lambda connection: access_keys.keep_first(connection, candidate, self._sealer))
+        found = await self._lanes.read(lambda connection: access_keys.first(connection, candidate.name, self._sealer))
+        return found or await self._change_keys(lambda connection: access_keys.keep_first(connection, candidate, self._sealer))
 
     async def create_access_key(self, key: AccessKey) -> AccessKey:
         """See Store."""
@@ -253,12 +257,6 @@ class DatabaseStore:
         time = self._clock().timestamp()
         return await self._lanes.beat(lambda connection: token_rows.take(connection, want, time))
 
-    def _end_of_dead_server(self, connection: sa.Connection, reason: str, time: datetime) -> int:
-        if self._is_member:
-            return sessions.end_without_node(connection, reason, time)
-        node_rows.end_all(connection, reason, time)
-        return sessions.end_all(connection, reason, time)
-
     async def _change_keys(self, change: Callable[[sa.Connection], AccessKey]) -> AccessKey:
         key = await self._lanes.write_durably(change)
         self._watch.changed()
@@ -267,7 +265,19 @@ class DatabaseStore:
     async def _in_chunks(self, remove: Callable[[sa.Connection], int]) -> int:
         total = 0
         while True:
-            removed = await self._lanes.write(remove, scope=EVERYTHING)
+            removed = await self._lanes.write(lambda connection: remove(connection) if _is_only_purger(connection) else 0, scope=None)
             total += removed
             if removed < PURGE_CHUNK:
                 return total
+
+
+def _end_of_dead_server(connection: sa.Connection, reason: str, time: datetime) -> int:
+    node_rows.end_all(connection, reason, time)
+    return sessions.end_all(connection, reason, time)
+
+
+def _is_only_purger(connection: sa.Connection) -> bool:
+    """Of all servers at one database one removes old rows at a time, and the others do not wait for it."""
+    if connection.dialect.name != "postgresql":
+        return True
+    return bool(connection.exec_driver_sql(f"SELECT pg_try_advisory_xact_lock({PURGE_LOCK})").scalar_one())

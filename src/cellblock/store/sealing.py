@@ -43,8 +43,6 @@ class Sealer:
 
     def opens(self, kept: str, owner: str) -> bool:
         """Whether it opens that secret; a missing key opens none, and is not made."""
-        if not self.has_key():
-            return False
         try:
             self.open(kept, owner)
         except DataDirectoryError:
@@ -55,14 +53,19 @@ class Sealer:
         """The secret; one that was kept before secrets were sealed is itself. Raises DataDirectoryError."""
         if not is_sealed(kept):
             return kept
+        if not self.has_key():
+            raise self._not_opened(owner)
         try:
             data = base64.b64decode(kept.removeprefix(PREFIX), validate=True)
             return str(self._cipher.decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], owner.encode()).decode())
         except (binascii.Error, ValueError, self._refusal) as error:
-            raise DataDirectoryError(
-                f"{self._key_file} does not open the secret of access key {owner}: put back the file that was there when the key was"
-                " made (it belongs to the database's back-up)"
-            ) from error
+            raise self._not_opened(owner) from error
+
+    def _not_opened(self, owner: str) -> DataDirectoryError:
+        return DataDirectoryError(
+            f"{self._key_file} does not open the secret of access key {owner}: put back the file that was there when the key was"
+            " made (it belongs to the database's back-up)"
+        )
 
     @cached_property
     def _cipher(self) -> Any:
