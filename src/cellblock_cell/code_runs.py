@@ -71,16 +71,15 @@ class CodeRuns:
             self._discard_kernel()
         kernel = self._kernel = self._kernel or self._start_kernel_for_call()
         kernel.pipes.drain()  # what was printed since the last call
-        self._gather(kernel)
-        self._current = run
-        self._images = Images(self._bench.link, run.call.number)
-        run.start(Stop(ask=lambda: kernel.interrupt(run.call.number), force=kernel.kill))
-        kernel.feeds(self._bench.link)
         try:
             kernel.channel.send(Frame(Kind.CALL, run.call.number, _program(run.call)))
         except LinkError as error:
-            kernel.feeds_nothing(self._bench.link)
             raise ToolError("bad_call", "the code is too long for one call") from error
+        self._current = run  # the rest is done while the kernel wakes up; nothing of it is heard before the loop's next round
+        self._gather(kernel)
+        self._images = Images(self._bench.link, run.call.number)
+        run.start(Stop(ask=lambda: kernel.interrupt(run.call.number), force=kernel.kill))
+        kernel.feeds(self._bench.link)
 
     def _gather(self, kernel: Kernel) -> None:
         """A long run's output goes out as it comes."""
@@ -148,19 +147,21 @@ class CodeRuns:
             self._kernel.kill(f"it sent {what}")
 
     def _end(self, run: Run, exit_code: int) -> None:
+        kernel = self._kernel
         with self._bench.link.together():
-            if self._kernel is not None:
-                self._stop_gathering(self._kernel)
-                self._kernel.feeds_nothing(self._bench.link)
-            self._current = None
+            if kernel is not None:
+                kernel.pipes.drain()
             notes, self._note = " ".join(filter(None, (self._note, self._images.note))), ""
             run.finish(exit_code, note=notes)
+        self._current = None
+        if kernel is not None:
+            self._stop_gathering(kernel)
+            kernel.feeds_nothing(self._bench.link)
         self._begin_next()
 
     def _stop_gathering(self, kernel: Kernel) -> None:
         if self._gathering is not None:
             self._gathering.cancel()
-        kernel.pipes.drain()
         kernel.pipes.hold(False)
 
 

@@ -6,7 +6,7 @@ import enum
 import json
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 VERSION = 1
 META_LIMIT_BYTES = 4 * 1024 * 1024
@@ -32,22 +32,26 @@ class Kind(enum.IntEnum):
     CANCEL = 6  # host: interrupt this call
 
 
-_KINDS = frozenset(Kind)
+_KINDS = {kind.value: kind for kind in Kind}
+_NO_META: Meta = {}  # of every frame that has none; nobody changes a frame's
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One message: a small JSON object and raw bytes."""
 
     kind: Kind
     call: int = 0
-    meta: Meta = field(default_factory=dict)
+    meta: Meta = _NO_META
     body: bytes | memoryview = b""
+
+
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_from_json = json.JSONDecoder().decode
 
 
 def encode(frame: Frame) -> bytes:
     """The bytes of a frame; raises LinkError when a part is over its limit."""
-    meta = json.dumps(frame.meta, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") if frame.meta else b""
+    meta = _to_json(frame.meta).encode("utf-8", "replace") if frame.meta else b""
     if len(meta) > META_LIMIT_BYTES:
         raise LinkError(f"meta of {len(meta)} bytes is over the limit of {META_LIMIT_BYTES}")
     if len(frame.body) > BODY_LIMIT_BYTES:
@@ -71,39 +75,50 @@ class Decoder:
 
     def feed(self, data: bytes) -> list[Frame]:
         """The frames that these bytes complete; raises LinkError on the first malformed one."""
+        if not self._buffer:
+            frames, start = _frames(data)
+            self._buffer += memoryview(data)[start:]
+            return frames
         self._buffer += data
-        frames: list[Frame] = []
-        start = 0
-        while (taken := self._take(start)) is not None:
-            frame, start = taken
-            frames.append(frame)
+        frames, start = _frames(self._buffer)
         del self._buffer[:start]
         return frames
 
-    def _take(self, start: int) -> tuple[Frame, int] | None:
-        if len(self._buffer) - start < _HEADER.size:
-            return None
-        version, kind, reserved, call, meta_length, body_length = _HEADER.unpack_from(self._buffer, start)
-        if version != VERSION or reserved:
-            raise LinkError(f"frame of version {version}, this side speaks {VERSION}")
-        if kind not in _KINDS:
-            raise LinkError(f"frame of unknown kind {kind}")
-        if meta_length > META_LIMIT_BYTES or body_length > BODY_LIMIT_BYTES:
-            raise LinkError(f"frame announces {meta_length} + {body_length} bytes, over the limit")
-        middle = start + _HEADER.size + meta_length
-        if len(self._buffer) < middle + body_length:
-            return None
-        meta = _meta(bytes(self._buffer[start + _HEADER.size : middle]))
-        with memoryview(self._buffer) as view:  # a slice of the buffer itself would be one copy more
-            body = bytes(view[middle : middle + body_length])
-        return Frame(Kind(kind), call, meta, body), middle + body_length
+
+def _frames(data: bytes | bytearray) -> tuple[list[Frame], int]:
+    """The whole frames that the data begins with, and where they end."""
+    frames: list[Frame] = []
+    start = 0
+    with memoryview(data) as view:  # a slice of a bytearray itself would be one copy more
+        while (taken := _take(view, start)) is not None:
+            frame, start = taken
+            frames.append(frame)
+    return frames, start
+
+
+def _take(data: memoryview, start: int) -> tuple[Frame, int] | None:
+    if len(data) - start < _HEADER.size:
+        return None
+    version, number, reserved, call, meta_length, body_length = _HEADER.unpack_from(data, start)
+    if version != VERSION or reserved:
+        raise LinkError(f"frame of version {version}, this side speaks {VERSION}")
+    kind = _KINDS.get(number)
+    if kind is None:
+        raise LinkError(f"frame of unknown kind {number}")
+    if meta_length > META_LIMIT_BYTES or body_length > BODY_LIMIT_BYTES:
+        raise LinkError(f"frame announces {meta_length} + {body_length} bytes, over the limit")
+    middle = start + _HEADER.size + meta_length
+    if len(data) < middle + body_length:
+        return None
+    meta = _meta(bytes(data[start + _HEADER.size : middle]))
+    return Frame(kind, call, meta, bytes(data[middle : middle + body_length])), middle + body_length
 
 
 def _meta(text: bytes) -> Meta:
     if not text:
-        return {}
+        return _NO_META
     try:
-        value = json.loads(text)
+        value = _from_json(text.decode("utf-8", "surrogatepass"))
     except (ValueError, RecursionError) as error:
         raise LinkError("frame whose meta is not JSON") from error
     if not isinstance(value, dict):

@@ -15,7 +15,8 @@ from typing import Any
 from botocore.eventstream import EventStreamBuffer, ParserError
 
 from cellblock.errors import BodyTooLarge, CellblockError, ValidationFailed
-from cellblock.http.body import Bodies, ClientGone
+from cellblock.http.body import Bodies
+from cellblock.http.exchange import ClientGone
 from cellblock.model.calls import (
     Call,
     FileToWrite,

@@ -10,7 +10,8 @@ import pytest
 
 from cellblock.errors import ValidationFailed
 from cellblock.http import body
-from cellblock.http.body import LARGE_BYTES, LEAST_BYTES_A_SECOND, Bodies, Receive
+from cellblock.http.body import LARGE_BYTES, LEAST_BYTES_A_SECOND, Bodies
+from cellblock.http.exchange import Receive
 from cellblock.machine.clock import MonotonicClock
 
 PATIENCE_SECONDS = 0.3

@@ -70,6 +70,14 @@ def test_paths_with_dots_and_slashes_are_canonicalised_as_clients_do(path: str) 
     check(replace(head_of(request), path=path), b"")
 
 
+@pytest.mark.parametrize("value", ["a", " a  b ", "a,b , c", "a \t b", "", "%20+/=~"])
+@pytest.mark.parametrize("path", ["/code-interpreters/a.v1/tools/invoke", "/a_b~c-d/0", "/..a/b", "/a/.b", "/a//b", "/a/"])
+def test_any_header_is_canonicalised_as_clients_do(path: str, value: str) -> None:
+    request = AWSRequest(method="POST", url=ENDPOINT + path, data=b"{}", headers={"X-Odd": value, "A": "1"})
+    signed_request = signed(request)
+    check(head_of(signed_request), body_of(signed_request))
+
+
 def test_security_token_is_signed() -> None:
     request = invoke_request()
     SigV4Auth(Credentials(KEY_ID, SECRET, "token"), "bedrock-agentcore", "us-east-1").add_auth(request)

@@ -10,7 +10,8 @@ from typing import Any
 from cellblock.cluster.hop import Answer, Headers, Hop, NodeLost
 from cellblock.cluster.hops import Hops, NodeUnreachable
 from cellblock.errors import ValidationFailed
-from cellblock.http.body import READ_SECONDS, ClientGone, Receive
+from cellblock.http.body import READ_SECONDS
+from cellblock.http.exchange import ClientGone, Receive
 from cellblock.http.streamed_answer import UNREAD_SECONDS, Send
 
 # RFC 9110, section 7.6.1, and Expect, which each server answers for itself.

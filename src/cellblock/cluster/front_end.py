@@ -26,7 +26,8 @@ from cellblock.cluster.routes import (
     route_of,
 )
 from cellblock.errors import BodyTooLarge, CellblockError, NodeGone, NodeIsBusy, UnknownKey, ValidationFailed
-from cellblock.http.body import Bodies, ClientGone, Receive
+from cellblock.http.body import Bodies
+from cellblock.http.exchange import ClientGone, Receive
 from cellblock.http.streamed_answer import Send
 from cellblock.model.resources import ClusterNode
 from cellblock.service.key_ring import KeyRing

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 import structlog
 
 from cellblock.errors import CellblockError, Internal
-from cellblock.http.body import Bodies, ClientGone, Place, Receive
+from cellblock.http.body import Bodies, Place
+from cellblock.http.exchange import ClientGone, ClientWatch, Receive
 from cellblock.http.file_requests import Upload, receive_file, send_file
 from cellblock.http.followed_answer import is_wanted, send_followed
 from cellblock.http.streamed_answer import Send, StreamedAnswer
@@ -223,7 +224,8 @@ class Application:
 
     async def _invoke(self, caller: Caller, request: Invoke, delivery: Delivery, exchange: _Exchange) -> Response:
         exchange.record.tool = request.tool
-        result = await _unless_gone(exchange.receive, self._service.invoke(caller, request, delivery))
+        with ClientWatch(exchange.receive):
+            result = await self._service.invoke(caller, request, delivery)
         exchange.record.is_error = result.is_error
         body = await _off_loop_if(tool_results.size(result) > LARGE_BYTES, lambda: eventstream.result_event(result))
         return Response(200, encoding.stream_headers(request.session_id, result, exchange.record.request_id), body)
@@ -257,27 +259,6 @@ def _named(request: OperationRequest) -> tuple[str, str]:
 
 async def _off_loop_if(is_large: bool, work: Callable[[], ResultT]) -> ResultT:
     return await asyncio.to_thread(work) if is_large else work()
-
-
-async def _unless_gone(receive: Receive, operation: Awaitable[ResultT]) -> ResultT:
-    """The operation's result; when the client goes away before, the operation is cancelled and ClientGone raised."""
-    work = asyncio.ensure_future(operation)
-    gone = asyncio.ensure_future(_disconnected(receive))
-    try:
-        await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
-        if work.done():
-            return work.result()
-        raise ClientGone
-    finally:
-        gone.cancel()
-        if not work.done():
-            work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _send(send: Send, response: Response) -> None:

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from cellblock.errors import BodyTooLarge, ValidationFailed
+from cellblock.http.exchange import ClientGone, Receive, exchange_of
 
 LARGE_BYTES = 1024 * 1024
 READ_SECONDS = 120.0  # what a body may lag behind the least rate; a slow client must not hold a place among the large bodies
 LEAST_BYTES_A_SECOND = 64 * 1024
-
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-
-
-class ClientGone(Exception):
-    """The connection was closed before the request was complete."""
 
 
 class Place:
@@ -60,6 +54,9 @@ class Bodies:
         length = 0 if declared_length is None else length_of(declared_length)
         if length > limit_bytes:
             raise BodyTooLarge(limit_bytes)
+        exchange = exchange_of(receive)
+        if exchange is not None and (body := exchange.take_body()) is not None:
+            return await self._kept(body, place, limit_bytes)
         parts: list[bytes] = []
         size = 0
         async for piece in pieces(receive):
@@ -70,6 +67,13 @@ class Bodies:
             if max(size, length) > LARGE_BYTES:
                 await place.take()
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def _kept(self, body: bytes, place: Place, limit_bytes: int) -> bytes:
+        if len(body) > limit_bytes:
+            raise BodyTooLarge(limit_bytes)
+        if len(body) > LARGE_BYTES:
+            await place.take()
+        return body
 
 
 def length_of(declared: str) -> int:

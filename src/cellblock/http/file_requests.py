@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from cellblock.errors import BadSignature, CellblockError
-from cellblock.http.body import Receive, length_of, pieces
+from cellblock.http.body import length_of, pieces
+from cellblock.http.exchange import Receive
 from cellblock.http.streamed_answer import StreamedAnswer
 from cellblock.http.transfers import Transfers
 from cellblock.model.requests import FileInSession

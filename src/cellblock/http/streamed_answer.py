@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from cellblock.http.body import ClientGone, Receive
+from cellblock.http.exchange import ClientGone, Receive
 
 UNREAD_SECONDS = 120.0  # for one piece; a reader that is slower than that holds a session's call for nothing
 

@@ -18,7 +18,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from cellblock.errors import BodyTooLarge, ValidationFailed
-from cellblock.http.body import Bodies, ClientGone
+from cellblock.http.body import Bodies
+from cellblock.http.exchange import ClientGone
 from cellblock.machine.clock import Clock
 from cellblock.mcp.conversation import Conversation, SessionKind
 from cellblock.mcp.interpreter import Interpreter, named_server

@@ -112,7 +112,8 @@ def expect(call: Call[Any]) -> Collected:
 def call_meta(call: Call[Any]) -> Meta:
     """The CALL frame's object for a request."""
     tool, arguments = _ENCODERS[type(call)](call)
-    return cast(Meta, {"tool": tool, **arguments})
+    arguments["tool"] = tool
+    return cast(Meta, arguments)
 
 
 def uploads(call: Call[Any], number: int) -> Iterator[Frame]:

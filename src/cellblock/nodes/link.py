@@ -85,8 +85,10 @@ class CellLink(asyncio.Protocol):
         self._pending[number] = _Pending(call, collected, answer)
         try:
             await self._send(number, call, answer)
-            return cast(ReplyT, await asyncio.shield(answer))
+            return cast(ReplyT, await answer)
         except asyncio.CancelledError:
+            if answer.cancelled():  # with this task; the agent's answer is still to come
+                answer = self._pending[number].answer = asyncio.get_running_loop().create_future()
             await self._cancel(number, answer)
             raise
         finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from cellblock.machine.clock import Clock
@@ -34,7 +34,7 @@ class CallKey:
 @dataclass(slots=True, eq=False)
 class _Running(Generic[ResultT]):
     task: asyncio.Task[ResultT]
-    waiting: int = 0
+    waiters: set[asyncio.Future[ResultT]] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,16 +66,13 @@ class Repeats(Generic[ResultT]):
         if kept := self._kept.get(key):
             return self._again(kept)
         running = self._running.get(key) or self._start(key, start)
-        running.waiting += 1
+        waiter: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
+        running.waiters.add(waiter)
         try:
-            return await asyncio.shield(running.task)
-        except asyncio.CancelledError as error:
-            if running.task.cancelled():
-                raise CallInterrupted from error
-            raise
+            return await waiter
         finally:
-            running.waiting -= 1
-            if running.waiting == 0 and not running.task.done():
+            running.waiters.discard(waiter)
+            if not running.waiters and not running.task.done():
                 self._leave(running, retry_seconds)
 
     async def close(self) -> None:
@@ -87,8 +84,9 @@ class Repeats(Generic[ResultT]):
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _start(self, key: CallKey, start: Callable[[], Coroutine[Any, Any, ResultT]]) -> _Running[ResultT]:
-        running = self._running[key] = _Running(asyncio.create_task(start(), name=f"call in {key.session_id}"))
-        running.task.add_done_callback(lambda task: self._ended(key, task))
+        task = asyncio.create_task(self._run(key, start), name=f"call in {key.session_id}")
+        task.add_done_callback(lambda task: self._ended(key, task))
+        running = self._running[key] = _Running(task)
         return running
 
     def _again(self, kept: _Kept[ResultT]) -> ResultT:
@@ -106,14 +104,32 @@ class Repeats(Generic[ResultT]):
             is_done = asyncio.Event()
             running.task.add_done_callback(lambda _: is_done.set())
             await self._clock.wait(is_done, self._clock.now() + retry_seconds)
-        if running.waiting == 0:
+        if not running.waiters:
             running.task.cancel()
 
+    async def _run(self, key: CallKey, start: Callable[[], Coroutine[Any, Any, ResultT]]) -> ResultT:
+        """Tells those who wait itself: they would hear of the task's end a turn of the event loop later."""
+        result = await start()
+        waiters = self._running.pop(key).waiters
+        self._keep(key, result)
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(result)
+        return result
+
     def _ended(self, key: CallKey, task: asyncio.Task[ResultT]) -> None:
-        del self._running[key]
-        if not task.cancelled() and task.exception() is not None:
+        """A call without a result: it was interrupted, maybe before it began, or it raised."""
+        if not task.cancelled() and task.exception() is None:
             return
-        result = None if task.cancelled() else task.result()
+        if task.cancelled():
+            self._keep(key, None)
+        error = CallInterrupted() if task.cancelled() else task.exception()
+        for waiter in self._running.pop(key).waiters:
+            if error is not None and not waiter.done():
+                waiter.set_exception(error)
+                waiter.exception()  # looked at: whoever waited may be canceled before he sees it
+
+    def _keep(self, key: CallKey, result: ResultT | None) -> None:
         size = ENTRY_BYTES + (0 if result is None else self._size_of(result))
         self._kept[key] = _Kept(result, size, self._clock.now() + KEPT_SECONDS)
         self._kept_bytes += size

@@ -20,8 +20,7 @@ _STRING_TYPE = 7
 
 def result_event(result: ToolResult) -> bytearray:
     """The one event of a call. Raises Internal when the result is larger than a client takes."""
-    headers = {":event-type": "result", ":content-type": "application/json", ":message-type": "event"}
-    message = _begin(headers)
+    message = bytearray(_RESULT)
     start = len(message)
     result_into(message, result)
     if (size := len(message) - start) > PAYLOAD_MAX_BYTES:
@@ -57,3 +56,6 @@ def _finish(message: bytearray, payload_start: int) -> bytearray:
 def _header(name: str, value: str) -> bytes:
     raw_name, raw_value = name.encode("ascii"), value.encode("ascii")
     return struct.pack(f"!B{len(raw_name)}sBH", len(raw_name), raw_name, _STRING_TYPE, len(raw_value)) + raw_value
+
+
+_RESULT = _begin({":event-type": "result", ":content-type": "application/json", ":message-type": "event"})

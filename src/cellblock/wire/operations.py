@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote
@@ -264,14 +265,16 @@ OPERATIONS = (
     GET_INTERPRETER,
     DELETE_INTERPRETER,
 )
-_ROUTES = tuple((operation, tuple(operation.path.split("/"))) for operation in OPERATIONS)
+_ROUTES: defaultdict[tuple[str, int], list[tuple[Operation, tuple[str, ...]]]] = defaultdict(list)  # by method and number of parts
+for _operation in OPERATIONS:
+    _ROUTES[_operation.method, _operation.path.count("/") + 1].append((_operation, tuple(_operation.path.split("/"))))
 
 
 def match(head: Head) -> Match:
     """The operation that answers to this method and path; parts of the path are percent-decoded only after it is split."""
     parts = head.path.split("/")
-    for operation, template in _ROUTES:
-        if operation.method == head.method and len(parts) == len(template) and (values := _path_values(template, parts)) is not None:
+    for operation, template in _ROUTES.get((head.method, len(parts)), ()):
+        if (values := _path_values(template, parts)) is not None:
             return Match(operation, values)
     raise UnknownOperation(head.method, head.path)
 
@@ -288,7 +291,7 @@ def _path_values(template: tuple[str, ...], parts: list[str]) -> dict[str, str] 
 
 def _percent_decoded(name: str, part: str) -> str:
     try:
-        return unquote(part, errors="strict")
+        return unquote(part, errors="strict") if "%" in part else part
     except UnicodeDecodeError as error:
         problem = "is not UTF-8 when its percent-encoding is undone"
         raise ValidationFailed(f"{name}: {problem}", fields=(FieldProblem(name, problem),)) from error

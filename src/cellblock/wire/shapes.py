@@ -111,5 +111,10 @@ class Structure:
         """The members under the API's names."""
         return {member.name: member for member in self.members}
 
+    @cached_property
+    def in_body(self) -> tuple[Member, ...]:
+        """The members that the body has."""
+        return tuple(member for member in self.members if member.location == "body")
+
 
 Shape = Text | Integer | Boolean | Double | Timestamp | Blob | List | Map | Structure

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, TypeVar, cast
 from urllib.parse import unquote_plus
 
@@ -26,6 +27,7 @@ _PROBLEMS_IN_MESSAGE = 10
 _SMALL_LIST_BYTES = 256 * 1024
 _QUERY_VALUES_MAX = 20
 _NAME_SHOWN = 64
+_NO_QUERY: Mapping[str, str] = MappingProxyType({})
 
 _TEXT = msgspec.json.Decoder(str)
 _INTEGER = msgspec.json.Decoder(int)
@@ -44,7 +46,7 @@ def parse(match: Match, head: Head, body: bytes) -> OperationRequest:
     structure = match.operation.input
     problems = _Problems()
     values = _read_outside(structure, match, head, problems)
-    if any(member.location == "body" for member in structure.members):
+    if structure.in_body:
         values |= _read_members(structure, _members_of_body(structure, body), "", problems)
     problems.raise_any()
     return cast("OperationRequest", _built(structure, values))
@@ -81,16 +83,10 @@ def _built(structure: Structure, values: dict[str, Any]) -> object:
 
 
 def _read_outside(structure: Structure, match: Match, head: Head, problems: _Problems) -> dict[str, Any]:
-    sources: dict[str, Mapping[str, str]] = {
-        "uri": match.path_values,
-        "query": _query_values(head.query, problems),
-        "header": head.headers,
-    }
+    query = _query_values(head.query, problems) if head.query else _NO_QUERY
+    sources: dict[str, Mapping[str, str]] = {"uri": match.path_values, "query": query, "header": head.headers}
     values: dict[str, Any] = {}
-    for member in structure.members:
-        if member.location == "body":
-            continue
-        key = member.key.lower() if member.location == "header" else member.key
+    for member, key in _outside(structure):
         text = sources[member.location].get(key)
         if text is None:
             _require(member, member.name, problems)
@@ -99,9 +95,16 @@ def _read_outside(structure: Structure, match: Match, head: Head, problems: _Pro
     return values
 
 
+@lru_cache(maxsize=64)
+def _outside(structure: Structure) -> tuple[tuple[Member, str], ...]:
+    """The members in path, query and headers, and the keys that a head has them under."""
+    outside = (member for member in structure.members if member.location != "body")
+    return tuple((member, member.key.lower() if member.location == "header" else member.key) for member in outside)
+
+
 def _query_values(query: str, problems: _Problems) -> dict[str, str]:
     values: dict[str, str] = {}
-    for pair in query.split("&", _QUERY_VALUES_MAX) if query else ():
+    for pair in query.split("&", _QUERY_VALUES_MAX):
         raw_key, _, raw_value = pair.partition("=")
         try:
             key, value = unquote_plus(raw_key, errors="strict"), unquote_plus(raw_value, errors="strict")
@@ -152,7 +155,7 @@ def _unreadable_body(problem: str) -> ValidationFailed:
 @lru_cache(maxsize=64)
 def _members_decoder(structure: Structure) -> msgspec.json.Decoder[msgspec.Struct]:
     """Finds the structure's members in an object and steps over unknown ones without keeping them."""
-    members = [(member.name, msgspec.Raw, msgspec.Raw()) for member in structure.members if member.location == "body"]
+    members = [(member.name, msgspec.Raw, msgspec.Raw()) for member in structure.in_body]
     return msgspec.json.Decoder(msgspec.defstruct("Members", members))
 
 
@@ -166,15 +169,13 @@ def _first_items_decoder() -> msgspec.json.Decoder[msgspec.Struct]:
 def _read_members(structure: Structure, members: msgspec.Struct, prefix: str, problems: _Problems) -> dict[str, Any]:
     values: dict[str, Any] = {}
     present = 0
-    for member in structure.members:
-        if member.location != "body":
-            continue
-        name, raw = prefix + member.name, getattr(members, member.name)
+    for member, raw in zip(structure.in_body, msgspec.structs.astuple(members), strict=True):
         if not len(raw) or _is_null(raw):
-            _require(member, name, problems)
+            if member.required:
+                _require(member, prefix + member.name, problems)
             continue
         present += 1
-        if (value := _value(member.shape, raw, name, problems)) is not None:
+        if (value := _value(member.shape, raw, prefix + member.name, problems)) is not None:
             values[member.name] = value
     if structure.union and present != 1:
         problems.add(prefix.rstrip("."), f"must have exactly one of {', '.join(structure.by_name)}")
