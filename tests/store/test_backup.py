@@ -10,10 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from cellblock.cli import commands
 from cellblock.machine.backup import BackupError, back_up, restore
 from cellblock.machine.data_directory import DataDirectoryInUse, hold_data_directory, read_credentials
-from cellblock.model.resources import PageRequest
+from cellblock.model.resources import PageRequest, new_access_key
 from cellblock.service.first_key import ensure_first_key
 from cellblock.store.sqlite import SqliteStore
 from store.things import ACCOUNT, interpreter
@@ -121,3 +123,13 @@ def test_links_and_paths_in_an_archive_are_not_followed(data_dir: Path, tmp_path
 def test_directory_without_state_has_no_back_up(data_dir: Path, tmp_path: Path) -> None:
     with pytest.raises(BackupError, match="--data-dir"):
         back_up(data_dir, tmp_path / "kept.tar.gz")
+
+
+async def test_key_that_lies_elsewhere_is_asked_to_be_kept_too(data_dir: Path, tmp_path: Path) -> None:
+    key = tmp_path / "elsewhere.key"
+    store = await SqliteStore.open(data_dir, secrets_key=key)
+    await store.keep_first_access_key(new_access_key(account=ACCOUNT, name="first"))
+    await store.close()
+    words = ["backup", str(tmp_path / "state.tar.gz"), "--data-dir", str(data_dir)]
+    done = CliRunner().invoke(commands, words, env={"CELLBLOCK_SECRETS_KEY_FILE": str(key)})
+    assert (done.exit_code, f"back up {key} too" in done.output) == (0, True)
