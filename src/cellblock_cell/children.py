@@ -8,14 +8,14 @@ import signal
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 
+from cellblock_cell import linux
 from cellblock_cell.entrance import Entrance, Program
 from cellblock_cell.loop import READ, Loop
 
 _REAPED_A_ROUND = 256
-_IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGVTALRM)
+IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGVTALRM)
 _OOM_TRIES = 1000  # each some microseconds
 _FIRST_TO_KILL = "1000"  # oom_score_adj: the kernel's memory killer takes user code before the agent
 
@@ -57,7 +57,7 @@ class Children:
         self._wakeup.setblocking(False)
         self._alarm.setblocking(False)
         # handlers, not SIG_IGN: a child that is exec'ed gets the default back
-        for number in (*_IGNORED, signal.SIGCHLD):
+        for number in (*IGNORED, signal.SIGCHLD):
             signal.signal(number, _do_nothing)
         signal.set_wakeup_fd(self._alarm.fileno(), warn_on_full_buffer=False)
         loop.watch(self._wakeup.fileno(), READ, self._woken)
@@ -120,7 +120,7 @@ def _let_be_killed_first(pid: int) -> None:
     """
     for _ in range(_OOM_TRIES):
         try:
-            Path(f"/proc/{pid}/oom_score_adj").write_text(_FIRST_TO_KILL)
+            linux.write_file(f"/proc/{pid}/oom_score_adj", _FIRST_TO_KILL)
         except PermissionError:
             os.sched_yield()
         except OSError:
@@ -141,12 +141,12 @@ def kill_group(pid: int, number: int) -> None:
 def become_user_process() -> None:
     """In a forked child: the signals and the rank for the memory killer of an ordinary process, in a session of its own."""
     signal.set_wakeup_fd(-1)
-    for number in (*_IGNORED, signal.SIGCHLD):
+    for number in (*IGNORED, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, _do_nothing)  # the kernel's loop decides when it may be interrupted
     os.setsid()
     with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_KILL)
+        linux.write_file("/proc/self/oom_score_adj", _FIRST_TO_KILL)
 
 
 def _do_nothing(_number: int, _frame: FrameType | None) -> None:

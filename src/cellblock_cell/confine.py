@@ -10,7 +10,6 @@ import resource
 import signal
 import socket
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from cellblock_cell import agent, granted, linux, packet_filter
@@ -142,14 +141,14 @@ class Confinement:
         """A proc of this PID namespace over the outer one, with what names the host masked (proc(5))."""
         linux.mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
         for name, most in _NOTIFIERS.items():
-            Path("/proc/sys/user", name).write_text(str(most))
+            linux.write_file(f"/proc/sys/user/{name}", str(most))
         for path in self._policy.read_only:
             linux.bind(path, path, MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
         for path in self._policy.masked_files:
-            if Path(path).exists():
+            if os.path.exists(path):
                 linux.mount("/dev/null", path, flags=MS_BIND)
         for path in self._policy.masked_directories:
-            if Path(path).is_dir():
+            if os.path.isdir(path):
                 linux.mount("none", path, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=0,mode=555")
         linux.bind(f"{PROCESSOR_LISTS}/{len(self._spec.processors)}", PROCESSORS)  # as read-only as the root that it is part of
 
@@ -163,23 +162,23 @@ class Confinement:
         linux.mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, f"newinstance,ptmxmode=0666,mode=0620,max={_TERMINALS}")
         linux.mount("scratch", _SCRATCH, "tmpfs", MS_NOSUID | MS_NODEV, f"{tmp},mode=700")
         for name in ("home", "upper", "work"):
-            (Path(_SCRATCH) / name).mkdir()
+            os.mkdir(f"{_SCRATCH}/{name}")
         linux.mount(f"{_SCRATCH}/home", "/home/cell", flags=MS_BIND)
         self._show_memory()
 
     def _show_memory(self) -> None:
         """Programs that size themselves by the machine's memory find the limit."""
-        shown = Path(_SCRATCH) / "meminfo"
+        shown = f"{_SCRATCH}/meminfo"
         values = dict.fromkeys(_LIMIT_SHOWN, self._spec.memory_bytes // 1024) | dict.fromkeys(_NOTHING_SHOWN, 0)
-        shown.write_text("".join(f"{name + ':':<16}{kilobytes:>8} kB\n" for name, kilobytes in values.items()))
-        linux.bind(str(shown), "/proc/meminfo", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
+        linux.write_file(shown, "".join(f"{name + ':':<16}{kilobytes:>8} kB\n" for name, kilobytes in values.items()))
+        linux.bind(shown, "/proc/meminfo", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
     def describe_network(self) -> None:
         """Over the files that say there is no network, those that name this cell's."""
         for number, (path, text) in enumerate(self._spec.network.files.items()):
-            own = Path(_SCRATCH) / f"network-{number}"
-            own.write_text(text)
-            linux.bind(str(own), path, MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
+            own = f"{_SCRATCH}/network-{number}"
+            linux.write_file(own, text)
+            linux.bind(own, path, MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
     def mount_runtime(self) -> None:
         """Packages may be installed over the shared runtime; what is written stays in this cell (overlayfs, userxattr)."""

@@ -13,10 +13,9 @@ import socket
 import sys
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NoReturn
 
-from cellblock_cell import confine, linux, warmth
+from cellblock_cell import confine, holes, linux, rehearsal, warmth
 from cellblock_cell.kernels import python as python_kernel
 
 _MESSAGE_BYTES = 64 * 1024
@@ -93,11 +92,10 @@ def _pipe() -> Iterator[tuple[int, int]]:
 
 def _write_maps(pid: int, spec: confine.CellSpec) -> None:
     """Map the cell's ids to the template's; the child waits for that (user_namespaces(7))."""
-    process = Path(f"/proc/{pid}")
     if not spec.may_set_groups:
-        (process / "setgroups").write_text("deny")
-    (process / "uid_map").write_text(spec.uid_map)
-    (process / "gid_map").write_text(spec.gid_map)
+        linux.write_file(f"/proc/{pid}/setgroups", "deny")
+    linux.write_file(f"/proc/{pid}/uid_map", spec.uid_map)
+    linux.write_file(f"/proc/{pid}/gid_map", spec.gid_map)
 
 
 def preload(modules: list[str]) -> list[str]:
@@ -125,16 +123,19 @@ def main() -> int:
     control.set_inheritable(False)
     spec = json.loads(control.recv(1024 * 1024))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the server's business
+    policy = confine.CellPolicy.from_message(spec["policy"])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         missing = preload(spec["preload"])
         warmth.warm_up(spec["preload"])
         python_kernel.prepare()
+        rehearsal.rehearse(policy.environment)
     gc.collect()
+    holes.fill()
     linux.collapse_anonymous_memory()
     gc.freeze()  # a collection in a cell would write to, and so copy, every page that holds an object
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the supervisor holds pidfds; the kernel reaps (imports above may wait for children)
-    template = Template(control, confine.CellPolicy.from_message(spec["policy"]))
+    template = Template(control, policy)
     _silence_standard_streams()
     control.send(json.dumps({"event": "ready", "python": sys.version.split()[0], "missing": missing}).encode())
     template.serve()
