@@ -100,6 +100,9 @@ PROMISES = {
     ),
     "s3-memory": Promise(script="s3", what="broker's peak memory meanwhile", at_most=150, unit="MB"),
     "cpu-ratio": Promise(script="cpu", what="time of CPU-bound code inside a session over outside", at_most=1.03, unit="×"),
+    "front-end-hop": Promise(
+        script="cluster", what="what a cluster's front end adds to an `executeCode` round trip, p50", at_most=1, unit="ms"
+    ),
     "simulation-spread": Promise(
         script="cluster_simulation",
         what="sessions of the fullest of 1000 simulated nodes over the mean, 100,000 live, 64 front ends",

@@ -9,7 +9,7 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -75,11 +75,10 @@ class Cluster:
     nodes: list[ClusterProcess] = field(default_factory=list)
     front_ends: list[ClusterProcess] = field(default_factory=list)
 
-    def start_nodes(self, *names: str, **settings: object) -> list[ClusterProcess]:
-        """Start them all at once, and wait until they are ready."""
-        begun = [
-            self._begin(name, [sys.executable, "-m", "cellblock.cluster.node_server"], self._of_node(name, settings)) for name in names
-        ]
+    def start_nodes(self, *names: str, within: Sequence[str] = (), **settings: object) -> list[ClusterProcess]:
+        """Start them all at once, by the program `within` when there is one, and wait until they are ready."""
+        command = [*within, sys.executable, "-m", "cellblock.cluster.node_server"]
+        begun = [self._begin(name, command, self._of_node(name, settings)) for name in names]
         started = [self._ready(*one, NODE_READY) for one in begun]
         self.nodes += started
         return started
