@@ -75,9 +75,11 @@ class Cluster:
     nodes: list[ClusterProcess] = field(default_factory=list)
     front_ends: list[ClusterProcess] = field(default_factory=list)
 
-    def start_nodes(self, *names: str, within: Sequence[str] = (), **settings: object) -> list[ClusterProcess]:
+    def start_nodes(
+        self, *names: str, within: Sequence[str] = (), options: Sequence[str] = (), **settings: object
+    ) -> list[ClusterProcess]:  # fmt: skip
         """Start them all at once, by the program `within` when there is one, and wait until they are ready."""
-        command = [*within, sys.executable, "-m", "cellblock.cluster.node_server"]
+        command = [*within, sys.executable, "-m", "cellblock.cluster.node_server", *options]
         begun = [self._begin(name, command, self._of_node(name, settings)) for name in names]
         started = [self._ready(*one, NODE_READY) for one in begun]
         self.nodes += started

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from cluster_processes import ClusterProcess, RunningCluster
-from running_server import BUILT_IN, RunningServer, ServedSession, refused, until
+from running_server import BUILT_IN, RunningServer, ServedSession, descendants, refused, until
 
 LOST_SECONDS = 3  # of the fixture
 BOUND_SECONDS = LOST_SECONDS + 7
@@ -177,3 +179,14 @@ def starts(running: RunningCluster) -> bool:
     except ClientError:
         return False
     return True
+
+
+def test_node_with_a_parent_ends_with_it(running: RunningCluster) -> None:
+    """Its parent holds the other end of its standard input; a killed one lets go of it."""
+    holder = "import subprocess, sys; subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE).wait()"
+    (node,) = running.cluster.start_nodes("child", within=[sys.executable, "-c", holder], options=["--with-parent"])
+    below = descendants(node.process.pid)
+    node.process.kill()
+    until(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in below))
+    until(lambda: all(one.name != "child" for one in running.nodes()))
+    running.cluster.nodes.remove(node)

@@ -25,7 +25,7 @@ from cellblock.cluster.routes import (
     key_id_in,
     route_of,
 )
-from cellblock.errors import BodyTooLarge, CellblockError, NodeGone, NodeIsBusy, UnknownKey, ValidationFailed
+from cellblock.errors import BodyTooLarge, CellblockError, NodeGone, NodeIsBusy, Throttled, UnknownKey, ValidationFailed
 from cellblock.http.body import Bodies
 from cellblock.http.exchange import ClientGone, Receive
 from cellblock.http.streamed_answer import Send
@@ -101,7 +101,7 @@ class FrontEnd:
             return False
         try:
             await self._keys.find(key_id)
-        except UnknownKey:
+        except (Throttled, UnknownKey):
             return False
         return True
 
