@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from concurrent.futures import Future
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +35,12 @@ def template_of(bench: Bench) -> int:
     pid = bench.node.template_pid
     assert pid is not None
     return pid
+
+
+def test_the_template_forks_with_one_thread_and_its_variables_for_that_stay_outside(bench: Bench) -> None:
+    threads = [(task / "comm").read_text().strip() for task in Path(f"/proc/{template_of(bench)}/task").iterdir()]
+    assert len(threads) == 1, threads
+    assert "JE_ARROW" not in bench.open().shell("env")
 
 
 def test_nothing_is_left_of_a_node_and_its_cells(built_runtime: Runtime) -> None:
