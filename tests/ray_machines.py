@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,10 +79,9 @@ class RayMachines:
         until(lambda: _answers(self.address), seconds=READY_SECONDS)
         return head
 
-    def add(self, name: str, *options: str, cpus: int = CPUS, **variables: str) -> RayNode:
-        """One more machine."""
-        where = ["--address", self.address, "--num-cpus", str(cpus), "--node-name", name]
-        return self._start(name, [*where, *options], variables)
+    def add(self, name: str, *, within: Sequence[str] = ()) -> RayNode:
+        """One more machine, started by those words."""
+        return self._start(name, ["--address", self.address, "--num-cpus", str(CPUS), "--node-name", name], {}, within)
 
     def stop(self) -> None:
         """Kill all of them."""
@@ -94,10 +93,10 @@ class RayMachines:
         """What they wrote."""
         return "\n".join(path.read_text(errors="replace")[-3000:] for path in sorted(self.base.glob("*.log")))
 
-    def _start(self, name: str, options: list[str], variables: dict[str, str]) -> RayNode:
+    def _start(self, name: str, options: list[str], variables: dict[str, str], within: Sequence[str] = ()) -> RayNode:
         directory = self.base / f"{name}-{len(self.nodes)}-{secrets.token_hex(2)}"  # a machine that comes back finds nothing
         ray = str(Path(sys.executable).with_name("ray"))
-        command = [ray, "start", "--block", "--object-store-memory", str(STORE_BYTES), "--temp-dir", str(directory), *options]
+        command = [*within, ray, "start", "--block", "--object-store-memory", str(STORE_BYTES), "--temp-dir", str(directory), *options]
         with directory.with_suffix(".log").open("ab") as log:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment | variables, start_new_session=True

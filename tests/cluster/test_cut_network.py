@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import pytest
 from botocore.exceptions import ClientError
 
 from cluster_processes import ClusterProcess, RunningCluster
 from running_server import ServedSession, until
+from wires import THERE, Wire, pulled_wire
 
 PROBED_SECONDS = 20  # TCP's own probes find the cut, and some for a busy machine
-HERE, THERE = "10.213.77.1", "10.213.77.2"
 
 pytestmark = [
     pytest.mark.root,
@@ -26,43 +23,10 @@ pytestmark = [
 ]
 
 
-def ip(*words: str) -> None:
-    """The program of iproute2."""
-    done = subprocess.run(["ip", *words], capture_output=True, text=True, timeout=20, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"this machine does not let root do `ip {' '.join(words)}`: {done.stderr.strip()}")
-
-
-@dataclass(frozen=True)
-class Wire:
-    """A pair of interfaces, one of them in a namespace."""
-
-    namespace: str
-    far_end: str
-
-    def cut(self) -> None:
-        """Nothing comes through, and nobody is told."""
-        ip("-n", self.namespace, "link", "set", self.far_end, "down")
-
-    def mend(self) -> None:
-        """It is as before."""
-        ip("-n", self.namespace, "link", "set", self.far_end, "up")
-
-
 @pytest.fixture
 def wire() -> Iterator[Wire]:
-    name = f"cb{os.getpid()}"
-    ip("netns", "add", name)
-    try:
-        ip("link", "add", f"{name}a", "type", "veth", "peer", "name", f"{name}b", "netns", name)
-        ip("addr", "add", f"{HERE}/30", "dev", f"{name}a")
-        ip("link", "set", f"{name}a", "up")
-        ip("-n", name, "addr", "add", f"{THERE}/30", "dev", f"{name}b")
-        ip("-n", name, "link", "set", f"{name}b", "up")
-        ip("-n", name, "link", "set", "lo", "up")
-        yield Wire(name, f"{name}b")
-    finally:
-        subprocess.run(["ip", "netns", "del", name], check=False, timeout=20)
+    with pulled_wire() as made:
+        yield made
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from cluster_processes import RunningCluster, cluster
 from postgres_server import PostgresServer
 from ray_machines import RayMachines, RayNode, ray_machines
 from running_server import ServedSession, until
+from wires import pulled_wire
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -60,15 +62,16 @@ class OnRay:
         os.kill(pid, signal.SIGKILL)
 
 
-def kept_state(machines: RayMachines) -> dict[str, str]:
-    """What makes a head remember, after its end, whom it had."""
-    return {"RAY_gcs_storage": "rocksdb", "RAY_gcs_storage_path": str(machines.base / "state")}
+def head_variables(machines: RayMachines) -> dict[str, str]:
+    """What makes a head remember, after its end, whom it had, and find a machine that is cut off in ten seconds instead of sixty."""
+    health = {"RAY_health_check_period_ms": "1000", "RAY_health_check_timeout_ms": "1500", "RAY_health_check_failure_threshold": "4"}
+    return health | {"RAY_gcs_storage": "rocksdb", "RAY_gcs_storage_path": str(machines.base / "state")}
 
 
 @pytest.fixture(scope="module")
 def on_ray(database: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnRay]:
     with ray_machines() as machines, pytest.MonkeyPatch.context() as patch:
-        machines.start_head(**kept_state(machines))
+        machines.start_head(**head_variables(machines))
         machines.add("m1")
         machines.add("m2")
         for name, value in (machines.variables() | {"RAY_gcs_rpc_server_reconnect_timeout_s": "3"}).items():
@@ -127,6 +130,26 @@ def test_sessions_of_a_killed_raylet_end_and_new_ones_go_elsewhere(on_ray: OnRay
     on_ray.wait_for("m1", "m2")
 
 
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("ip") is None, reason="needs root and iproute2")
+def test_machine_whose_network_is_cut_is_over_by_rays_word(on_ray: OnRay) -> None:
+    """Its node still reaches the database, by a socket that no wire carries: nothing but Ray knows."""
+    with pulled_wire() as wire:
+        far = on_ray.machines.add("far", within=["ip", "netns", "exec", wire.namespace])
+        on_ray.wait_for("m1", "m2", "far")
+        session = on_ray.session_on("far")
+        assert session.printed("print(4)") == "4"
+        wire.cut()
+        until(lambda: session.get()["status"] == "TERMINATED", seconds=BOUND_SECONDS)
+        reasons = [node.end_reason or "" for node in on_ray.running.nodes(with_ended=True) if node.name == "far"]
+        assert any("Ray took its machine for dead" in reason for reason in reasons)
+        with on_ray.running.session() as elsewhere:
+            assert elsewhere.printed("print(5)") == "5"
+        far.kill()
+        on_ray.machines.nodes.remove(far)
+    on_ray.wait_for("m1", "m2")
+
+
 def test_front_end_that_is_killed_loses_no_node_and_another_follows_it(on_ray: OnRay) -> None:
     before = {node.id for node in on_ray.running.nodes()}
     made = on_ray.running.cluster
@@ -152,7 +175,7 @@ def test_head_that_ends_and_comes_back_costs_no_call_and_no_node(on_ray: OnRay) 
     assert session.printed("print(x * 2)") == "42"
     with on_ray.running.session() as begun:
         assert begun.printed("print(3)") == "3"
-    on_ray.machines.start_head(**kept_state(on_ray.machines))
+    on_ray.machines.start_head(**head_variables(on_ray.machines))
     seen = launched.log().count('"event":"node runs"')
     until(lambda: any(one.log().count('"event":"node runs"') > seen for one in on_ray.running.cluster.front_ends), seconds=READY_SECONDS)
     assert on_ray.ids() == before
