@@ -32,7 +32,7 @@ check: $(INSTALLED)  ## style, types, import direction, size budget
 
 test: $(INSTALLED)  ## all tests; those that need root are named when they are left out
 	$(BIN)/cellblock runtime build
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder  # files with few tests are no short ones here
 
 cluster: $(INSTALLED)  ## the API's tests against two nodes and two front ends (`make test` runs some of them so)
 	$(BIN)/cellblock runtime build

@@ -157,6 +157,8 @@ class LiveSessions:
     async def use(self, session: LiveSession, facts: CallFacts) -> AsyncIterator[Cell]:
         """The session's cell for one call. Raises SessionNotActive, also when it ends meanwhile, and QuotaExceeded."""
         self.refuse_when_draining()
+        if session.ends_at <= self._clock.now() and not session.end_reason:
+            self._expire_soon(session)  # the reaper has not had its turn yet
         if session.end_reason:
             raise session.not_active()
         if session.running >= self._room.calls_at_once:
