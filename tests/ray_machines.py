@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from running_server import descendants, until
+from running_server import descendants, has_ended, until
 
 STORE_BYTES = 80_000_000  # Ray's least
 PORTS = range(6400, 9900)  # outside those that Ray gives to its workers
@@ -51,7 +51,7 @@ class RayNode:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.process.wait()
-        until(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in below))
+        until(lambda: all(has_ended(pid) for pid in below))
 
 
 @dataclass

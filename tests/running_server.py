@@ -57,6 +57,15 @@ def refused(function: Callable[..., Any], **arguments: Any) -> Json:
     return response
 
 
+def has_ended(pid: int) -> bool:
+    """Whether nothing is left of a process but its exit status (proc(5), stat), whoever's it is."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2]
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return state.startswith(("Z", "X"))
+
+
 def descendants(pid: int) -> set[int]:
     """Every process below one, in its and in deeper PID namespaces."""
     parents: dict[int, int] = {}
