@@ -100,6 +100,12 @@ PROMISES = {
     ),
     "s3-memory": Promise(script="s3", what="broker's peak memory meanwhile", at_most=150, unit="MB"),
     "cpu-ratio": Promise(script="cpu", what="time of CPU-bound code inside a session over outside", at_most=1.03, unit="×"),
+    "hop-over-object-store": Promise(
+        script="cluster_transfer",
+        what="what a front end's hop adds to 100 MB there and back, over the same bytes by Ray's object store",
+        at_most=1,
+        unit="×",
+    ),
     "front-end-hop": Promise(
         script="cluster", what="what a cluster's front end adds to an `executeCode` round trip, p50", at_most=1, unit="ms"
     ),
