@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from random import Random
 
-from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ClientError, EndpointConnectionError, HTTPClientError
 
 from running_server import BUILT_IN, Json, RunningServer, ServedSession
 
@@ -61,7 +61,7 @@ class Client:
         while not is_over.is_set():
             try:
                 self._random.choice(self._choices())()
-            except HTTPClientError:
+            except (EndpointConnectionError, HTTPClientError):
                 return
             except (KeyError, ValueError):  # botocore reads an answer that was cut off after its head as an empty one
                 self._ledger.problems[CUT_OFF] += 1
