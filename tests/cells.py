@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
 import pyseccomp
@@ -235,38 +234,6 @@ def on_host(code: str, *arguments: str, **options: Any) -> str:
     command = [sys.executable, "-c", PRELUDE + code, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_WAIT_SECONDS, **options)
     return str(done.stdout or done.stderr).strip()
-
-
-def children_of(pid: int) -> set[int]:
-    """Live processes of the host below this one, at any depth."""
-    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    parents = {pid: _parent(pid) for pid in pids if is_alive(pid)}
-    found: set[int] = set()
-    while more := {child for child, parent in parents.items() if parent in found | {pid}} - found:
-        found |= more
-    return found
-
-
-def host_ids(pid: int) -> set[int]:
-    """The four user ids of a process, as the host sees them."""
-    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("Uid:"))
-    return {int(number) for number in line.split()[1:]}
-
-
-def _parent(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    except OSError:  # it has ended meanwhile
-        return 0
-
-
-def is_alive(pid: int) -> bool:
-    """Whether there is such a process; a zombie, which waits for its parent only, does not count."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
 
 
 def wait_gone(pid: int, seconds: float = 10) -> bool:

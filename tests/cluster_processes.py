@@ -22,7 +22,8 @@ from psycopg import sql
 from cellblock.machine.data_directory import read_credentials
 from cellblock.model.resources import ClusterNode
 from cellblock.store.postgres import PostgresStore
-from running_server import STOP_SECONDS, RunningServer, descendants, environment, has_ended, until
+from processes import descendants, is_alive
+from running_server import STOP_SECONDS, RunningServer, environment, until
 
 NODE_READY = re.compile(r"cellblock node (\S+) is ready on (http://\S+)")
 FRONT_END_READY = re.compile(r"cellblock is ready on (https?://\S+)")
@@ -42,7 +43,7 @@ class ClusterProcess:
         below = descendants(self.process.pid)
         self.process.kill()
         self.process.wait(STOP_SECONDS)
-        until(lambda: all(has_ended(pid) for pid in below))
+        until(lambda: not any(is_alive(pid) for pid in below))
 
     def pause(self) -> None:
         """Stop it, as a machine that is cut off would look."""
@@ -57,7 +58,7 @@ class ClusterProcess:
         below = descendants(self.process.pid)
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(STOP_SECONDS) == 0, self.log()
-        until(lambda: all(has_ended(pid) for pid in below))
+        until(lambda: not any(is_alive(pid) for pid in below))
 
     def log(self) -> str:
         """What it wrote to its standard error."""

@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from cells import children_of
+from processes import descendants
 
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -28,7 +28,7 @@ def held() -> Held:
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     return Held(
         descriptors=tuple(sorted(_kind(entry) for entry in Path("/proc/self/fd").iterdir())),
-        processes=frozenset(children_of(os.getpid())),
+        processes=frozenset(descendants(os.getpid())),
         mounts=Path("/proc/self/mountinfo").read_text(),
         groups=frozenset(glob.glob(f"/sys/fs/cgroup/**/cellblock-{os.getpid()}-*/*/", recursive=True)),  # groups of others may go meanwhile
     )

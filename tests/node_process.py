@@ -6,7 +6,8 @@ import json
 import sys
 
 from cellblock.runtime import builds
-from cells import Bench, bench_settings, children_of
+from cells import Bench, bench_settings
+from processes import descendants
 
 
 def main() -> None:
@@ -20,7 +21,7 @@ def main() -> None:
         cell.command("setsid sleep 1000 >/dev/null 2>&1 &")
     template = bench.node.template_pid
     assert template is not None
-    sys.stdout.write(json.dumps({"template": template, "below": sorted(children_of(template))}) + "\n")
+    sys.stdout.write(json.dumps({"template": template, "below": sorted(descendants(template))}) + "\n")
     sys.stdout.flush()
     sys.stdin.read()
 

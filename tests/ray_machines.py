@@ -20,7 +20,8 @@ from pathlib import Path
 
 import pytest
 
-from running_server import descendants, has_ended, until
+from processes import command_line, descendants, is_alive
+from running_server import until
 
 STORE_BYTES = 80_000_000  # Ray's least
 PORTS = range(6400, 9900)  # outside those that Ray gives to its workers
@@ -42,7 +43,7 @@ class RayNode:
 
     def pids(self, program: str) -> list[int]:
         """Those of its processes whose command names the program."""
-        return [pid for pid in descendants(self.process.pid) if program in _command(pid)]
+        return [pid for pid in descendants(self.process.pid) if program in " ".join(command_line(pid))]
 
     def kill(self) -> None:
         """As if the machine had lost its power."""
@@ -51,7 +52,7 @@ class RayNode:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.process.wait()
-        until(lambda: all(has_ended(pid) for pid in below))
+        until(lambda: not any(is_alive(pid) for pid in below))
 
 
 @dataclass
@@ -177,10 +178,3 @@ def _answers(address: str) -> bool:
     except OSError:
         return False
     return True
-
-
-def _command(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    except OSError:
-        return ""

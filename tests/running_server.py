@@ -22,6 +22,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from cellblock.machine.data_directory import read_credentials
+from processes import children, descendants, is_alive, is_template
 
 CELLBLOCK = Path(sys.executable).with_name("cellblock")
 BUILT_IN = "aws.codeinterpreter.v1"
@@ -57,27 +58,6 @@ def refused(function: Callable[..., Any], **arguments: Any) -> Json:
     return response
 
 
-def has_ended(pid: int) -> bool:
-    """Whether nothing is left of a process but its exit status (proc(5), stat), whoever's it is."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2]
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-    return state.startswith(("Z", "X"))
-
-
-def descendants(pid: int) -> set[int]:
-    """Every process below one, in its and in deeper PID namespaces."""
-    parents: dict[int, int] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and (parent := _parent(entry)) is not None:
-            parents[int(entry.name)] = parent
-    found: set[int] = set()
-    while more := {child for child, parent in parents.items() if parent in found | {pid}} - found:
-        found |= more
-    return found
-
-
 def template_of(server: RunningServer) -> int:
     """The server's child from which cells are cloned."""
     (template,) = templates_of(server)
@@ -86,24 +66,7 @@ def template_of(server: RunningServer) -> int:
 
 def templates_of(server: RunningServer) -> list[int]:
     """One for each process that has cells."""
-    return [pid for own in server.homes for pid in descendants(own) if _parent(Path(f"/proc/{pid}")) == own and is_template(pid)]
-
-
-def is_template(pid: int) -> bool:
-    """Whether a process, or the one that it was cloned from, runs the template's code."""
-    try:
-        return b"import template" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
-
-
-def _parent(process: Path) -> int | None:
-    try:
-        status = (process / "stat").read_text()
-    except OSError:
-        return None
-    state, parent = status[status.rindex(")") + 2 :].split()[:2]
-    return None if state == "Z" else int(parent)
+    return [pid for own in server.homes for pid in children(own) if is_template(pid)]
 
 
 @dataclass(frozen=True)
@@ -183,7 +146,7 @@ class RunningServer:
         below = descendants(self.process.pid)
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(STOP_SECONDS) == 0
-        left = {pid for pid in below if _parent(Path("/proc") / str(pid)) is not None}
+        left = {pid for pid in below if is_alive(pid)}
         assert not left, "processes of the server are left"
 
 

@@ -16,7 +16,8 @@ from mcp.client.stdio import StdioServerParameters
 from cellblock.runtime.builds import Runtime
 from cellblock.settings import table
 from mcp_clients import texts
-from running_server import BUILT_IN, CELLBLOCK, RunningServer, descendants, environment, until
+from processes import descendants
+from running_server import BUILT_IN, CELLBLOCK, RunningServer, environment, until
 
 INITIALIZE = {
     "jsonrpc": "2.0",

@@ -13,7 +13,8 @@ import pytest
 
 from cluster_processes import RunningCluster, serving_cluster
 from postgres_server import PostgresServer, postgres
-from running_server import BUILT_IN, RunningServer, ServedSession, descendants, refused, until
+from processes import descendants
+from running_server import BUILT_IN, RunningServer, ServedSession, refused, until
 
 LOST_SECONDS = 2
 

@@ -13,7 +13,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from cluster_processes import ClusterProcess, RunningCluster
-from running_server import BUILT_IN, RunningServer, ServedSession, descendants, has_ended, refused, until
+from processes import descendants, is_alive
+from running_server import BUILT_IN, RunningServer, ServedSession, refused, until
 
 LOST_SECONDS = 3  # of the fixture
 BOUND_SECONDS = LOST_SECONDS + 7
@@ -107,24 +108,14 @@ def test_stopped_node_is_taken_for_lost_and_comes_back_as_another(running: Runni
         assert (code, "node n3" in message and "lost" in message) == ("InternalServerException", True), message
         assert time.monotonic() - stopped_at < BOUND_SECONDS
         assert seconds_until(lambda: is_over(session), since=stopped_at) < BOUND_SECONDS
-        other = until(lambda: started(running))
-        assert other.printed("print('elsewhere')") == "elsewhere"
-        other.end()
+        with running.session() as other:
+            assert other.printed("print('elsewhere')") == "elsewhere"
         third.resume()
         until(lambda: any(node.name == "n3" and node.id != before for node in running.nodes()))
         assert "was lost" in session.refused("executeCode", language="python", code="1")["Error"]["Message"]
     with session_on(running, "n3") as again:
         assert again.printed("print('again')") == "again"
     third.url = next(node.url for node in running.nodes() if node.name == "n3")
-
-
-def started(running: RunningCluster) -> ServedSession | None:
-    """A session; none while the front end that is asked has not seen yet that a node is gone."""
-    try:
-        return running.start()
-    except ClientError as error:
-        assert error.response["Error"]["Code"] == "InternalServerException"  # noqa: PT017 - any other one is no reason to ask again
-        return None
 
 
 def test_killed_front_end_loses_no_session_and_no_call(running: RunningCluster) -> None:
@@ -196,6 +187,6 @@ def test_node_with_a_parent_ends_with_it(running: RunningCluster) -> None:
     (node,) = running.cluster.start_nodes("child", within=[sys.executable, "-c", holder], options=["--with-parent"])
     below = descendants(node.process.pid)
     node.process.kill()
-    until(lambda: all(has_ended(pid) for pid in below))
+    until(lambda: not any(is_alive(pid) for pid in below))
     until(lambda: all(one.name != "child" for one in running.nodes()))
     running.cluster.nodes.remove(node)

@@ -110,7 +110,8 @@ def test_call_on_a_killed_node_ends_with_an_error_and_does_not_hang(on_ray: OnRa
         until(lambda: "at-work" in session.command("ls")["structuredContent"]["stdout"])
         on_ray.kill_actor("m2")
         error = call.result(BOUND_SECONDS)["Error"]
-    assert "it ended" in error["Message"] or "was lost" in error["Message"], error
+    assert error["Code"] == "InternalServerException", error
+    assert "node m2" in error["Message"], error
     until(lambda: on_ray.node_id("m2") not in ("", before), seconds=READY_SECONDS)
     assert "it ended" in session.refused("executeCode", language="python", code="1")["Error"]["Message"]
 

@@ -17,8 +17,9 @@ import pytest
 from cellblock.machine.data_directory import read_credentials
 from cluster_processes import fresh_database
 from postgres_server import PostgresServer
+from processes import descendants, is_alive
 from ray_machines import STORE_BYTES, ray_machines
-from running_server import RunningServer, ServedSession, descendants, environment, has_ended, until
+from running_server import RunningServer, ServedSession, environment, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -49,7 +50,7 @@ def started(command: list[str], variables: dict[str, str]) -> Iterator[subproces
         assert process.stdout is not None
         process.stdout.close()
         for pid in below:
-            if not has_ended(pid):
+            if is_alive(pid):
                 os.kill(pid, signal.SIGKILL)
 
 

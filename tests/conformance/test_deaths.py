@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from running_server import RunningServer, ServedSession, descendants, refused, templates_of, texts, until
+from processes import descendants
+from running_server import RunningServer, ServedSession, refused, templates_of, texts, until
 
 TOOLS = {
     "executeCode": {"language": "python", "code": "1"},

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from conformance.raw_http import send
-from running_server import BUILT_IN, CELLBLOCK, RunningServer, descendants, environment, refused, serving, until
+from processes import descendants, is_alive
+from running_server import BUILT_IN, CELLBLOCK, RunningServer, environment, refused, serving, until
 
 
 def cellblock(*arguments: object, **settings: object) -> subprocess.CompletedProcess[str]:
@@ -97,18 +98,9 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningSe
         below = descendants(server.process.pid)
         server.process.kill()
         server.process.wait(20)
-        until(lambda: not {pid for pid in below if is_alive(pid)})
+        until(lambda: not any(is_alive(pid) for pid in below))
     with serving(data_dir) as again:
         yield again, interpreter, session.id
-
-
-def is_alive(pid: int) -> bool:
-    """Whether it runs, as a zombie does not."""
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
-    return status[status.rindex(")") + 2] != "Z"
 
 
 def test_kill_leaves_no_process_behind(killed: tuple[RunningServer, str, str]) -> None:

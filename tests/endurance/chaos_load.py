@@ -101,7 +101,7 @@ class Client:
             self._sessions.remove(session)
             raise
         if result["isError"] or result["structuredContent"]["stdout"] != RIGHT:
-            self._ledger.problems[_first_line(result)] += 1
+            self._ledger.problems[_told(result)] += 1
 
     def _stop(self) -> None:
         session = self._sessions.pop(self._random.randrange(len(self._sessions)))
@@ -110,8 +110,9 @@ class Client:
         self._ledger.stopped.add(session.id)
 
 
-def _first_line(result: Json) -> str:
-    return str(result["content"][0].get("text", result["content"][0]["type"])).splitlines()[0]
+def _told(result: Json) -> str:
+    """What a result says, whole: a kernel that was killed at its very end has printed all before the news of its death."""
+    return "\n".join(str(content.get("text", content["type"])) for content in result["content"])
 
 
 @contextmanager

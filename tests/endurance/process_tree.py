@@ -6,21 +6,9 @@ import ctypes
 import os
 from pathlib import Path
 
-from cells import is_alive
-from running_server import is_template
+from processes import children, is_template
 
 _PR_SET_CHILD_SUBREAPER = 36
-
-
-def children(pid: int) -> list[int]:
-    """The live processes that one started (proc(5), children)."""
-    found: list[int] = []
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            found += map(int, path.read_text().split())
-        except OSError:  # it has ended meanwhile
-            continue
-    return [child for child in found if is_alive(child)]
 
 
 def adopt_orphans() -> frozenset[int]:

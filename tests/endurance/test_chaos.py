@@ -14,7 +14,8 @@ import pytest
 
 from cellblock.machine.data_directory import DATABASE_NAME
 from endurance.chaos_load import Ledger, load
-from endurance.process_tree import adopt_orphans, agents_of, children, groups_of, kernels_of, template_of
+from endurance.process_tree import adopt_orphans, agents_of, groups_of, kernels_of, template_of
+from processes import children
 from running_server import RunningServer, ServedSession, serving, until
 
 SERVER_KILLS = 3

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from cells import children_of, host_ids
 from endurance.process_tree import agents_of
+from processes import descendants, host_ids
 from running_server import RunningServer, ServedSession, serving
 
 LIVE = 12
@@ -35,7 +35,7 @@ def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]
 
 def processes_of_cells(server: RunningServer) -> list[set[int]]:
     """Host process ids, cell by cell."""
-    return [{agent, *children_of(agent)} for agent in agents_of(server.process.pid)]
+    return [{agent, *descendants(agent)} for agent in agents_of(server.process.pid)]
 
 
 def namespaces(pid: int) -> dict[str, str]:
@@ -53,7 +53,7 @@ def test_no_two_live_cells_share_a_host_user_id(crowded: RunningServer) -> None:
 @pytest.mark.root
 def test_no_live_cell_has_the_id_of_the_server_or_of_the_template(crowded: RunningServer) -> None:
     ids = set().union(*(host_ids(pid) for cell in processes_of_cells(crowded) for pid in cell))
-    template = next(pid for pid in children_of(crowded.process.pid) if agents_of(crowded.process.pid)[0] in children_of(pid))
+    template = next(pid for pid in descendants(crowded.process.pid) if agents_of(crowded.process.pid)[0] in descendants(pid))
     assert not ids & (host_ids(crowded.process.pid) | host_ids(template) | {0})
 
 

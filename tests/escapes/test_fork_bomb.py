@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cells import Bench, is_alive
+from cells import Bench
+from processes import is_alive
 
 COUNT = """
 made = []

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cells import BenchCell, children_of, on_host
+from cells import BenchCell, on_host
+from processes import descendants
 
 OPEN_DIRECTORIES = """
 import stat
@@ -55,7 +56,7 @@ def test_a_program_started_by_python_has_no_socket(cell: BenchCell) -> None:
 def test_no_process_but_the_first_holds_the_link_to_the_host(cell: BenchCell) -> None:
     link = sockets_of(cell.pid)
     assert link
-    for child in children_of(cell.pid):
+    for child in descendants(cell.pid):
         assert not sockets_of(child) & link
 
 

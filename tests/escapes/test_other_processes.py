@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from cells import Bench, BenchCell, children_of, host_ids, on_host
+from cells import Bench, BenchCell, on_host
+from processes import descendants, host_ids
 
 SEE = "print(os.path.exists('/proc/{pid}'))"
 COUNT = "print(sum(name.isdigit() for name in os.listdir('/proc')))"
@@ -30,7 +31,7 @@ def test_the_first_process_is_the_cells_agent(cell: BenchCell) -> None:
 @pytest.mark.root
 def test_every_live_cell_has_a_host_id_of_its_own_that_is_not_root(strong: Bench) -> None:
     with strong.cell() as first, strong.cell() as second:
-        ids = [set().union(*(host_ids(pid) for pid in (cell.pid, *children_of(cell.pid)))) for cell in (first, second)]
+        ids = [set().union(*(host_ids(pid) for pid in (cell.pid, *descendants(cell.pid)))) for cell in (first, second)]
     assert [len(found) for found in ids] == [1, 1]
     assert not ids[0] & ids[1]
     assert 0 not in ids[0] | ids[1]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cells import Bench, BenchCell, children_of, is_alive, text, wait_gone
+from cells import Bench, BenchCell, text, wait_gone
+from processes import descendants, is_alive
 from running_server import until
 
 IGNORES = {
@@ -62,9 +63,9 @@ def test_endless_forking_ends_with_the_call(strong: Bench) -> None:
 @pytest.mark.parametrize("start", ["command", "code"])
 def test_an_orphan_that_outlives_its_call_dies_with_its_session(strong: Bench, start: str) -> None:
     with strong.cell() as cell:
-        before = children_of(cell.pid)
+        before = descendants(cell.pid)
         assert (cell.shell(ORPHAN) if start == "command" else cell.probe(DAEMON)) == "started"
-        left = until(lambda: children_of(cell.pid) - before)  # a look while its parent ends may miss it
+        left = until(lambda: descendants(cell.pid) - before)  # a look while its parent ends may miss it
         assert any(is_alive(pid) for pid in left)
     assert all(wait_gone(pid) for pid in left)
 
@@ -73,4 +74,4 @@ def test_orphans_count_against_their_own_session_only(strong: Bench) -> None:
     with strong.cell(process_count=40) as attacker, strong.cell(process_count=40) as other:
         attacker.command("for i in $(seq 100); do setsid sleep 1000 >/dev/null 2>&1 & done", timeout_seconds=5)
         assert other.shell("sh -c 'echo alive'") == "alive"
-        assert len(children_of(attacker.pid)) <= 40
+        assert len(descendants(attacker.pid)) <= 40

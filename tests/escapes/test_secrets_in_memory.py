@@ -10,7 +10,8 @@ import pytest
 
 from cellblock.runtime.builds import Runtime
 from cellblock.sandbox.policy import Policy
-from cells import Bench, bench_settings, children_of, on_host, weaker_policy
+from cells import Bench, bench_settings, on_host, weaker_policy
+from processes import descendants
 from running_server import RunningServer, ServedSession, serving, template_of
 
 HALF = 10
@@ -144,7 +145,7 @@ def test_the_template_and_the_agents_hold_neither_although_no_code_reads_them(
     server: RunningServer, session: ServedSession, marker: str
 ) -> None:
     template = template_of(server)
-    pids = [template, *sorted(children_of(template))]
+    pids = [template, *sorted(descendants(template))]
     told = on_host(search(marker, server.secret, pids=pids))
     assert read_of(told) == len(pids)
     assert where(told) == set()

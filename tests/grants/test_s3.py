@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 from collections.abc import Iterator
 from hashlib import sha256
@@ -13,6 +12,7 @@ from uuid import uuid4
 import pytest
 
 from operator_files import grants_file, shared_directory
+from processes import children, command_line
 from running_server import Json, RunningServer, ServedSession, serving
 from s3_server import KEY_ID, REGION, SECRET, S3Server, s3_server
 
@@ -246,14 +246,8 @@ def test_nothing_of_the_broker_is_left_when_the_server_stops(tmp_path: Path, s3:
     with serving(tmp_path / "data", s3_endpoint=s3.url, grants_file=grants_file(tmp_path, text)) as server:
         session = start(server, ROLE)
         assert "data.csv" in printed(session, "aws s3 ls s3://bucket/")
-        assert any(b"cellblock.grants.broker.process" in line for line in command_lines(server.process.pid))
+        assert any("cellblock.grants.broker.process" in command_line(child) for child in children(server.process.pid))
         server.stop()
-
-
-def command_lines(pid: int) -> list[bytes]:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    threads = [Path(f"/proc/{pid}/task/{thread}/children").read_text().split() for thread in os.listdir(f"/proc/{pid}/task")]
-    return [Path(f"/proc/{child}/cmdline").read_bytes() for child in {*children, *(one for found in threads for one in found)}]
 
 
 @pytest.mark.parametrize("network", [{"networkMode": "PUBLIC"}, VPC], ids=["PUBLIC", "VPC"])

@@ -15,7 +15,8 @@ import httpx
 import pytest
 
 from cellblock.agents.registry import every
-from running_server import CELLBLOCK, RunningServer, descendants, environment, until
+from processes import descendants
+from running_server import CELLBLOCK, RunningServer, environment, until
 
 HANDLER = """
 import os, time

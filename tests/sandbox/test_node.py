@@ -14,8 +14,9 @@ from cellblock.errors import CellDied, CellEnded, HostNotReady
 from cellblock.model.calls import Run
 from cellblock.nodes.local import LocalCell
 from cellblock.runtime.builds import Runtime
-from cells import LIMITS, Bench, bench_settings, children_of, wait_gone, weaker_policy
+from cells import LIMITS, Bench, bench_settings, wait_gone, weaker_policy
 from left_behind import held
+from processes import descendants
 
 ORPHAN = "setsid --fork sleep 1000 >/dev/null 2>&1; echo $$"
 BROKEN = {
@@ -59,10 +60,10 @@ def test_nothing_is_left_of_a_closed_cell(bench: Bench) -> None:
     for _ in range(3):
         cell = bench.open()
         cell.shell(ORPHAN)
-        inside = children_of(cell.pid)
+        inside = descendants(cell.pid)
         assert len(inside) >= 2
         cell.close()
-        assert not inside & children_of(template_of(bench))
+        assert not inside & descendants(template_of(bench))
     assert held() == before
 
 
@@ -151,9 +152,9 @@ def test_a_cell_killed_while_it_starts_has_died_and_leaves_nothing(bench: Bench)
     template = template_of(bench)
 
     async def kill_while_opening() -> BaseException | LocalCell:
-        known = children_of(template)
+        known = descendants(template)
         opening = asyncio.ensure_future(bench.node.open_cell(LIMITS))
-        while not opening.done() and not (fresh := children_of(template) - known):  # noqa: ASYNC110, nothing tells of a new process
+        while not opening.done() and not (fresh := descendants(template) - known):  # noqa: ASYNC110, nothing tells of a new process
             await asyncio.sleep(0)
         if not opening.done():
             os.kill(min(fresh), signal.SIGKILL)

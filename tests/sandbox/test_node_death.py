@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from cellblock.runtime.builds import Runtime
-from cells import is_alive, wait_gone
+from cells import wait_gone
+from processes import is_alive
 
 SCRIPT = Path(__file__).parent.parent / "node_process.py"
 START_SECONDS = 60

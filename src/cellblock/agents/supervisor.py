@@ -16,12 +16,12 @@ from types import FrameType
 from cellblock.agents.registry import LOG_NAME, PID_NAME, Agent, directory_of, find
 from cellblock.machine.data_directory import DataDirectoryError
 from cellblock.machine.endpoint import NoServer, client_variables
+from cellblock.machine.pauses import Pauses
 from cellblock.settings.table import host_environment, load
 
 SERVE = Path(__file__).parent / "files" / "serve_handler.py"
 LOG_BYTES = 5 * 1024 * 1024  # then the log begins anew and the old one is kept beside it
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 60.0
-STEADY_SECONDS = 60.0  # an agent that has run so long begins with the first pause again
 STOP_SECONDS = 10.0
 OVERTIME_STATUS = 75  # it ended itself over an invocation that took too long: no reason to wait
 
@@ -66,13 +66,12 @@ class Supervisor:
 
     def run(self) -> None:
         """Until `stop`."""
-        pause = FIRST_PAUSE_SECONDS
+        pauses = Pauses(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         while not self._stopping.is_set():
             status, seconds = self._run_once()
             if self._stopping.is_set():
                 return
-            pause = FIRST_PAUSE_SECONDS if seconds > STEADY_SECONDS else min(pause * 2, LONGEST_PAUSE_SECONDS)
-            wait = 0.0 if status == OVERTIME_STATUS else pause
+            wait = 0.0 if status == OVERTIME_STATUS else pauses.after(seconds)
             self._log.say(f"the agent ended with status {status}; it is started again in {wait:g} s")
             self._stopping.wait(wait)
 

@@ -180,6 +180,9 @@ class FrontEnd:
             return None
         except NodeLost as error:
             self._members.note_unreachable(node.id)
+            await self._members.look_soon()
+            if self._members.find(node.id) is None:
+                return None  # whatever it may have begun has ended with it, and the client's token is free again
             raise NodeGone(node.name, str(error), is_sent=True) from error
         finally:
             if not is_started:

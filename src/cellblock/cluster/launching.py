@@ -12,14 +12,13 @@ from collections.abc import Callable
 import structlog
 
 from cellblock.cluster.node_settings import all_settings
+from cellblock.machine.pauses import Pauses
 from cellblock.settings.sources import FILE_VARIABLE, PREFIX
 from cellblock.settings.table import Settings, host_environment
 
 COMMAND = (sys.executable, "-m", "cellblock.cluster.ray_launcher")
 TELL_SECONDS = 1.0
-FIRST_PAUSE_SECONDS = 1.0
-LONGEST_PAUSE_SECONDS = 30.0
-LASTING_SECONDS = 60.0
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
 STOP_SECONDS = 5.0
 
 _log = structlog.get_logger("cellblock.cluster")
@@ -41,12 +40,11 @@ class Launching:
         await asyncio.gather(self._task, return_exceptions=True)
 
     async def _keep(self) -> None:
-        pause = FIRST_PAUSE_SECONDS
+        pauses = Pauses(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         while True:
             started = asyncio.get_running_loop().time()
             status = await self._run_once()
-            lasted = asyncio.get_running_loop().time() - started
-            pause = FIRST_PAUSE_SECONDS if lasted > LASTING_SECONDS else min(pause * 2, LONGEST_PAUSE_SECONDS)
+            pause = pauses.after(asyncio.get_running_loop().time() - started)
             _log.warning("the launcher ended and is started again", status=status, after_seconds=pause)
             await asyncio.sleep(pause)
 

@@ -10,11 +10,11 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from cellblock.machine.pauses import Pauses
+
 COMMAND = (sys.executable, "-m", "cellblock.cluster.node_server", "--with-parent")
 READY = re.compile(rb"cellblock node \S+ is ready on (\S+)\s*")
-FIRST_PAUSE_SECONDS = 1.0
-LONGEST_PAUSE_SECONDS = 30.0
-LASTING_SECONDS = 60.0  # a node that ran so long did not fail to start
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
 STOP_SECONDS = 30.0
 
 
@@ -66,13 +66,11 @@ class NodeKeeper:
         await asyncio.gather(self._task, return_exceptions=True)
 
     async def _keep(self) -> None:
-        pause = FIRST_PAUSE_SECONDS
+        pauses = Pauses(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         while not self._has_stopped:
             started = asyncio.get_running_loop().time()
             await self._run_once()
-            lasted = asyncio.get_running_loop().time() - started
-            pause = FIRST_PAUSE_SECONDS if lasted > LASTING_SECONDS else min(pause * 2, LONGEST_PAUSE_SECONDS)
-            await asyncio.sleep(pause)
+            await asyncio.sleep(pauses.after(asyncio.get_running_loop().time() - started))
 
     async def _run_once(self) -> None:
         self._process = await asyncio.create_subprocess_exec(*self._command, stdin=PIPE, stdout=PIPE, env=self._environment)

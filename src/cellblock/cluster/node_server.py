@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import dataclasses
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -147,21 +148,23 @@ async def _serve(settings: Settings, runtime: Runtime, *, is_with_parent: bool) 
     stop = StopSignals()
     with stop.caught():
         if is_with_parent:
-            asyncio.get_running_loop().add_reader(0, _parent_spoke, stop)
+            asyncio.get_running_loop().add_reader(0, _parent_spoke)
         await serve_node(settings, runtime, stop=stop)
 
 
-def _parent_spoke(stop: StopSignals) -> None:
-    """The starter holds the other end and writes nothing: that standard input can be read means that it is gone."""
+def _parent_spoke() -> None:
+    """The starter holds the other end and writes nothing: that standard input can be read means that it is gone.
+
+    The node ends as a killed one does, and all of its cells with it, so that callers are told what is so: their node was lost.
+    """
     if not os.read(0, 1024):
-        asyncio.get_running_loop().remove_reader(0)
-        stop.ask_at_once()
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def main() -> None:
     """Run a node with the settings of the environment."""
     parser = argparse.ArgumentParser(prog="python -m cellblock.cluster.node_server", description="A node of a cluster.")
-    parser.add_argument("--with-parent", action="store_true", help="stop when standard input is closed")
+    parser.add_argument("--with-parent", action="store_true", help="end at once when standard input is closed")
     arguments = parser.parse_args()
     try:
         settings = _settings()

@@ -174,7 +174,9 @@ class Service:
     async def get_session(self, caller: Caller, request: GetSession) -> Session:
         """A session, ended or not."""
         await self._admit(caller, "GetCodeInterpreterSession", request.interpreter_id)
-        return await self._store.get_session(_session_key(caller, request))
+        stored = await self._store.get_session(_session_key(caller, request))
+        live = self._live.find(stored.id)
+        return live.as_known(stored) if live else stored
 
     async def list_sessions(self, caller: Caller, request: ListSessions) -> Page[Session]:
         """Sessions of an interpreter."""

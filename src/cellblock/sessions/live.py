@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import structlog
@@ -55,6 +55,12 @@ class LiveSession:
         if not self.end_reason:
             self.end_reason = reason
             self.ended_at = now()
+
+    def as_known(self, stored: Session) -> Session:
+        """The store's record of this session; the end is known here a moment before it is there."""
+        if not self.end_reason or stored.state == "TERMINATED":
+            return stored
+        return replace(stored, state="TERMINATED", end_reason=self.end_reason, ended_at=self.ended_at)
 
     def not_active(self) -> SessionNotActive:
         """The error for a call that comes too late."""
