@@ -22,7 +22,7 @@ Rows = dict[str, dict[str, Any]]
 def main() -> None:
     """Run it; what was not saved stays as it is."""
     place, written = Path(sys.argv[1]), DOCUMENT.read_text()
-    for name, write in (("peers", write_peers), ("scale", write_scale), ("stages", write_stages)):
+    for name, write in (("peers", write_peers), ("scale", write_scale), ("stages", write_stages), ("preload", write_preload)):
         if (file := place / f"{name}.json").exists():
             found = json.loads(file.read_text())
             rows = {row["what"]: row for row in found["rows"]}
@@ -98,6 +98,15 @@ def stage_table(kind: str, rows: Rows) -> str:
     found = {what.removeprefix(f"{kind}: "): row["p50"] for what, row in rows.items() if what.startswith(f"{kind}: ")}
     body = [(name, f"{value:.3f}", f"{100 * value / found['all']:.0f} %") for name, value in found.items()]
     return table((f"{kind}: where the time goes", "ms", "share"), body)
+
+
+def write_preload(rows: Rows) -> str:
+    """A line for each choice of what the template imports."""
+    choices = dict.fromkeys(what.partition(": ")[0] for what in rows)
+    first = f"{next(iter(choices))}: "
+    columns = {what.removeprefix(first): row["unit"] for what, row in rows.items() if what.startswith(first)}
+    body = [(name, *(figure(rows[f"{name}: {column}"]["p50"]) for column in columns)) for name in choices]
+    return table(("preloaded (p50)", *(f"{column}, {unit}" for column, unit in columns.items())), body)
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ def test_pictures_of_the_performance_page_are_there() -> None:
     assert [name for name in pictures if not (ROOT / "docs" / name).is_file()] == []
 
 
-@pytest.mark.parametrize("part", ["peers", "stages", "scale"])
+@pytest.mark.parametrize("part", ["peers", "stages", "preload", "scale"])
 def test_tables_of_the_performance_page_are_those_that_a_script_writes(part: str) -> None:
     written = (ROOT / "docs" / "performance.md").read_text()
     head, _, rest = written.partition(f"<!-- {part}, by benchmarks/_write_performance.py -->")
