@@ -44,6 +44,13 @@ PROMISES = {
         script="sessions", what="100 sessions at once, each started and its first numpy result read", at_most=1, unit="s"
     ),
     "sessions-a-second": Promise(script="sessions", what="sessions started, used twice and stopped, a second", at_least=60),
+    "preload-saves": Promise(
+        script="preload",
+        what="a new session's first pandas result with nothing preloaded, over that with the default",
+        at_least=10,
+        unit="×",
+    ),
+    "preload-costs": Promise(script="preload", what="its start with the default preloaded, over that with nothing", at_most=1.3, unit="×"),
     "sessions-a-gigabyte": Promise(script="memory", what="idle sessions with pandas loaded, in a GB of memory", at_least=200),
     "start-over-ipykernel": Promise(
         script="peers", what="ipykernel's start to its first pandas result, over that of a session", at_least=50, unit="×"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from _measuring import MS, Report, Samples, command_line, progress
+from _measuring import Report, Samples, command_line, progress
 from _serving import Server, Session, memory_bytes, server
 
 TO_MB = 1e-6
@@ -45,9 +45,8 @@ def main() -> None:
         report.add(f"{name}: own memory before it", found.idle, unit="MB", scale=TO_MB)
         report.add(f"{name}: template, once for all", found.template, unit="MB", scale=TO_MB)
     nothing, chosen = costs["nothing"], costs["numpy, pandas, matplotlib (the default)"]
-    saved = (nothing.first["pandas"].p50 - chosen.first["pandas"].p50) * MS
-    report.note("the default saves a first pandas result", f"{saved:.0f} ms")
-    report.note("and costs each start", f"{(chosen.start.p50 - nothing.start.p50) * MS:.1f} ms")
+    report.judge("preload-saves", nothing.first["pandas"].p50 / chosen.first["pandas"].p50)
+    report.judge("preload-costs", chosen.start.p50 / nothing.start.p50)
     report.show(arguments)
 
 
