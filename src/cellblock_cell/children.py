@@ -58,7 +58,7 @@ class Children:
         self._alarm.setblocking(False)
         # handlers, not SIG_IGN: a child that is exec'ed gets the default back
         for number in (*IGNORED, signal.SIGCHLD):
-            signal.signal(number, _do_nothing)
+            linux.set_signal(number, _do_nothing)
         signal.set_wakeup_fd(self._alarm.fileno(), warn_on_full_buffer=False)
         loop.watch(self._wakeup.fileno(), READ, self._woken)
 
@@ -142,8 +142,8 @@ def become_user_process() -> None:
     """In a forked child: the signals and the rank for the memory killer of an ordinary process, in a session of its own."""
     signal.set_wakeup_fd(-1)
     for number in (*IGNORED, signal.SIGCHLD):
-        signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, _do_nothing)  # the kernel's loop decides when it may be interrupted
+        linux.set_signal(number, linux.DEFAULT_HANDLER)
+    linux.set_signal(signal.SIGINT, _do_nothing)  # the kernel's loop decides when it may be interrupted
     os.setsid()
     with contextlib.suppress(OSError):
         linux.write_file("/proc/self/oom_score_adj", _FIRST_TO_KILL)

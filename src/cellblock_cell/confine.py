@@ -79,7 +79,7 @@ class CellPolicy:
     read_only: tuple[str, ...]
     writable: tuple[str, ...]
     landlock: bool
-    seccomp_program: bytes
+    seccomp: linux.Filter
     environment: dict[str, str]
 
     @property
@@ -91,7 +91,7 @@ class CellPolicy:
     def from_message(cls, message: dict[str, Any]) -> CellPolicy:
         """The policy as the supervisor sends it: lists for tuples, base64 for the filter."""
         values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in message.items()}
-        values["seccomp_program"] = base64.b64decode(message["seccomp_program"])
+        values["seccomp"] = linux.Filter(base64.b64decode(values.pop("seccomp_program")))
         return cls(**values)
 
 
@@ -227,7 +227,7 @@ class Confinement:
 
     def filter_system_calls(self) -> None:
         """Last, because the steps above need what it denies."""
-        linux.load_seccomp(self._policy.seccomp_program)
+        self._policy.seccomp.load()
 
 
 # landlock(7): execute, read file, read directory; ioctl on devices is granted with reading because /dev holds harmless ones only
@@ -307,4 +307,4 @@ def _forget_template(given: Given) -> None:
     """Nothing of the template's descriptors or signal handling reaches the cell."""
     given.keep_only()
     for number in (signal.SIGINT, signal.SIGCHLD):
-        signal.signal(number, signal.SIG_DFL)
+        linux.set_signal(number, linux.DEFAULT_HANDLER)

@@ -9,7 +9,9 @@ import os
 import signal
 import socket
 import struct
+import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 # namespaces: clone(2)
@@ -48,10 +50,17 @@ _OPEN_TREE_CLONE, _AT_RECURSIVE, _AT_EMPTY_PATH, _MOVE_MOUNT_F_EMPTY_PATH = 1, 0
 MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV, MOUNT_ATTR_IDMAP = 1, 2, 4, 1 << 20
 _AT_FDCWD, _RESOLVE_NO_MAGICLINKS, _RESOLVE_NO_SYMLINKS = -100, 2, 4
 _MADV_COLLAPSE, _HUGE_PAGE = 25, 2 << 20
-_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
+_SIOCSIFFLAGS, _IFF_UP = 0x8914, 1
+_LOOPBACK_UP = struct.pack("16sh22x", b"lo", _IFF_UP)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
+_prctl = ctypes.CDLL(None, use_errno=True).prctl
+_prctl.argtypes = [ctypes.c_int, *(ctypes.c_ulong,) * 4]
+_signal = sys.modules["_signal"]
+set_signal: Callable[[int, object], object] = _signal.signal
+DEFAULT_HANDLER: object = _signal.SIG_DFL
+"""What `signal` wraps in Python code, which looks for the names of numbers."""
 
 
 def _check(result: int, what: str) -> int:
@@ -147,8 +156,8 @@ def set_hostname(name: str) -> None:
 
 def prctl(option: int, *arguments: int) -> int:
     """prctl(2) with integer arguments."""
-    words = [ctypes.c_ulong(a) for a in (*arguments, 0, 0, 0, 0)[:4]]
-    return _check(_libc.prctl(option, *words), f"prctl {option}")
+    result: int = _prctl(option, *arguments, *(0,) * (4 - len(arguments)))
+    return result if result >= 0 else _check(result, f"prctl {option}")
 
 
 def fork_into(flags: int) -> tuple[int, int]:
@@ -217,9 +226,7 @@ def collapse_anonymous_memory() -> None:
 def loopback_up() -> None:
     """Bring the loopback interface of this network namespace up (netdevice(7))."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        request = struct.pack("16sh22x", b"lo", 0)
-        name, flags = struct.unpack("16sh22x", fcntl.ioctl(control, _SIOCGIFFLAGS, request))
-        fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh22x", name, flags | _IFF_UP))
+        fcntl.ioctl(control, _SIOCSIFFLAGS, _LOOPBACK_UP)
 
 
 def set_effective_user(number: int) -> None:
@@ -237,10 +244,15 @@ def join_new_session_keyring() -> None:
             raise
 
 
+@cache
+def last_capability() -> int:
+    """The highest number that this kernel knows; asked for in the template."""
+    return int(Path("/proc/sys/kernel/cap_last_cap").read_text())
+
+
 def drop_capabilities() -> None:
     """Empty the bounding, ambient, permitted, effective and inheritable sets (capabilities(7))."""
-    last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
-    for capability in range(last + 1):
+    for capability in range(last_capability() + 1):
         prctl(PR_CAPBSET_DROP, capability)
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
@@ -266,11 +278,18 @@ def no_new_privileges() -> None:
     prctl(PR_SET_NO_NEW_PRIVS, 1)
 
 
-def load_seccomp(program: bytes) -> None:
-    """Install a compiled filter: 8 bytes an instruction, as libseccomp exports it (seccomp(2))."""
-    code = ctypes.create_string_buffer(program, len(program))
-    header = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(code))
-    _check(_libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, header, 0, 0), "seccomp filter")
+class Filter:
+    """A compiled filter as the kernel reads it: 8 bytes an instruction, as libseccomp exports it (seccomp(2))."""
+
+    def __init__(self, program: bytes) -> None:
+        self._code = ctypes.create_string_buffer(program, len(program))
+        header = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(self._code))
+        self._header = ctypes.create_string_buffer(header, len(header))
+        self._address = ctypes.addressof(self._header)
+
+    def load(self) -> None:
+        """Install it."""
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, self._address)
 
 
 def landlock_abi() -> int:

@@ -15,7 +15,6 @@ import faulthandler
 import fcntl
 import io
 import os
-import random
 import select
 import signal
 import socket
@@ -34,15 +33,27 @@ from cellblock_cell.link import Decoder, Frame, Kind, encode, pieces
 
 _READ_BYTES = 64 * 1024
 _SPARE_AFTER_SECONDS = 0.03  # a client that starts a session and calls at once is faster
+_KEY_BYTES = 624 * 4  # of the Mersenne twister
 _INTERRUPT = frozenset({signal.SIGINT})
 _signal = sys.modules["_signal"]  # what `signal` wraps in Python code, which costs a short run a twentieth and an interrupt may strike
 _change_mask = _signal.pthread_sigmask
 _handle = _signal.signal
+_libc = ctypes.CDLL(None)
+_flush_c_stream = _libc.fflush
+_c_stdout = ctypes.c_void_p.in_dll(_libc, "stdout")
 
 
-def prepare() -> None:
-    """Make the shell in the template and use each of its paths once, so that a fork finds everything warm."""
-    CellShell.instance().warm_up()
+def prepare(environment: Mapping[str, str] | None = None) -> None:
+    """Make the shell in the template and use each of its paths once, so that a fork finds everything warm.
+
+    The environment is what most kernels will have; without one, each takes its own.
+    """
+    shell = CellShell.instance()
+    shell.warm_up()
+    shell.ignore_warnings()
+    if environment is not None:
+        _environment.take(environment)
+    _numpy_state.find()
 
 
 def rehearse(calls: Sequence[str]) -> None:
@@ -60,10 +71,8 @@ def rehearse(calls: Sequence[str]) -> None:
 
 def main(connection: socket.socket, environment: Mapping[str, str]) -> None:
     """Be the kernel at this end of the connection until it closes; for a process of its own, just forked."""
-    if environ != environment:
-        environ.clear()
-        environ.update(environment)
-    _reseed()
+    _environment.take(environment)
+    _numpy_state.renew()  # `random` has its own handler of forks; uuid, secrets, ssl and default_rng ask the system
     faulthandler.enable(file=2)
     sys.argv = [""]
     sys.path[:] = ["", *(entry for entry in sys.path if entry)]  # modules of the user's current directory
@@ -71,12 +80,51 @@ def main(connection: socket.socket, environment: Mapping[str, str]) -> None:
     _Kernel(connection).serve()
 
 
-def _reseed() -> None:
-    """The template's generators are in the same state in every fork; those of uuid, secrets, ssl and default_rng ask the system."""
-    random.seed()
-    numpy_random = sys.modules.get("numpy.random")
-    if numpy_random is not None:
-        numpy_random.seed()
+class _Environment:
+    """The process's environment variables, compared as they were taken: to read `environ` itself costs a fork fifty pages."""
+
+    def __init__(self) -> None:
+        self._taken: Mapping[str, str] = {}
+
+    def take(self, environment: Mapping[str, str]) -> None:
+        """Have these variables and no others."""
+        if environment == self._taken:
+            return
+        environ.clear()
+        environ.update(environment)
+        self._taken = {**environment}
+
+
+class _NumpyState:
+    """Where numpy's global generator keeps its state, which `numpy.random.seed` takes 130 pages of a fork to renew."""
+
+    def __init__(self) -> None:
+        self._address = 0
+
+    def find(self) -> None:
+        """In the template: the state's place, if what is written there is the generator's key."""
+        numpy_random = sys.modules.get("numpy.random")
+        generator = numpy_random.get_bit_generator() if numpy_random else None
+        if numpy_random is None or generator is None or type(generator).__name__ != "MT19937":
+            return
+        numpy_random.seed()  # nothing is left over of numbers that were drawn in pairs
+        self._address = generator.ctypes.state_address
+        key = os.urandom(_KEY_BYTES)
+        ctypes.memmove(self._address, key, _KEY_BYTES)
+        if numpy_random.get_state()[1].tobytes() != key:
+            self._address = 0
+
+    def renew(self) -> None:
+        """In a fork."""
+        numpy_random = sys.modules.get("numpy.random")
+        if self._address:
+            ctypes.memmove(self._address, os.urandom(_KEY_BYTES), _KEY_BYTES)
+        elif numpy_random is not None:
+            numpy_random.seed()
+
+
+_numpy_state = _NumpyState()
+_environment = _Environment()
 
 
 def _no_input(prompt: object = "", /) -> NoReturn:
@@ -187,8 +235,6 @@ class _Streams:
 
     def __init__(self) -> None:
         self._kept = [(number, fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 3)) for number in (1, 2)]
-        self._libc = ctypes.CDLL(None)
-        self._c_stdout = ctypes.c_void_p.in_dll(self._libc, "stdout")
         self.stdout = _text_stream(1)
         self.stderr = _text_stream(2)
 
@@ -214,7 +260,7 @@ class _Streams:
         for stream in (self.stdout, self.stderr):
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
-        self._libc.fflush(self._c_stdout)
+        _flush_c_stream(_c_stdout)
 
 
 def _text_stream(descriptor: int) -> TextIO:

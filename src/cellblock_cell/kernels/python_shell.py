@@ -169,10 +169,13 @@ class CellShell(InteractiveShell):
         self.history_manager.input_hist_parsed[:] = [""]
         self.history_manager.input_hist_raw[:] = [""]
 
+    def ignore_warnings(self) -> None:
+        """Of IPython itself, which speak of its prompt."""
+        for message in _NOT_FOR_USERS:
+            warnings.filterwarnings("ignore", message=message)
+
     def touch(self) -> None:
         """Run nothing, and so have the pages that every run writes to copied before the first one (fork(2): copy on write)."""
-        for message in _NOT_FOR_USERS:  # not earlier: the template puts its filters back
-            warnings.filterwarnings("ignore", message=message)
         self.run_cell("None")
 
     def init_ipython_dir(self, ipython_dir: str | None) -> None:
