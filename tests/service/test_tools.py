@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from cellblock.model.calls import Call, Image, RunCode, TaskState
+from cellblock.model.calls import Call, Entry, FileRead, Image, Listing, RunCode, TaskState
+from cellblock.model.results import FileBlock, LinkBlock
+from cellblock.service import tool_results
 from service.fake_node import FakeCell, FakeNode, done
 from service.served import BUILT_IN, Served, Session, off_loop
 
@@ -255,6 +257,18 @@ async def test_listing_links_files_with_their_size(session: Session) -> None:
         "description": "File",
         "size": 3,
     }
+
+
+@pytest.mark.parametrize("directory", ["", ".", "/workspace", "a b", "./a//b", "/workspace/ü"])
+def test_entry_of_a_listing_has_the_uri_and_the_type_that_its_file_is_read_with(directory: str) -> None:
+    names = ("plain", "data.csv", ".hidden", ".x.csv", "a.tar.gz", "b.csv.gz", "c.TGZ", "d:e.png", "dots..py", "ü.svgz", "end.")
+    listing = tool_results.of_listing(directory, Listing(tuple(Entry(name, "file", 1) for name in names)))
+    for name, link in zip(names, listing.content, strict=True):
+        path = f"{directory}/{name}" if directory else name
+        (read,) = tool_results.of_files((FileRead(path=path, data=b"\xff", size=1),), limit_bytes=10).content
+        assert isinstance(link, LinkBlock)
+        assert isinstance(read, FileBlock)
+        assert (link.uri, link.mime_type, link.name) == (read.uri, read.mime_type, name)
 
 
 async def test_listing_beyond_the_event_says_how_many_are_left(session: Session) -> None:

@@ -46,6 +46,7 @@ _ENTRIES_LIMIT = 200_000  # the agent lists no more
 _NAMES_LIMIT = 8 * _MIB  # characters of all names of a listing; the agent sends no more
 _NAME_LIMIT = 255  # characters, of as many bytes or fewer
 _TEXT_LIMIT = 64 * 1024
+_ENTRY_KINDS = get_args(EntryKind)
 _MIME_TYPES = ("image/png", "image/jpeg", "image/svg+xml", "image/gif", "image/webp")
 
 
@@ -90,7 +91,7 @@ class Collected:
 
     def _add_entries(self, meta: Meta) -> None:
         for item in _items(meta, "entries"):
-            kind = cast(EntryKind, _choice(item, "kind", get_args(EntryKind)))
+            kind = cast(EntryKind, _choice(item, "kind", _ENTRY_KINDS))
             name = _text(item, "name")
             if len(name) > _NAME_LIMIT:
                 raise LinkError("a name longer than a file can have")
@@ -244,7 +245,8 @@ def _text(meta: Meta, name: str) -> str:
 
 def _clean(text: str) -> str:
     """JSON can spell halves of surrogate pairs, which are no text that could be sent on."""
-    return text[:_TEXT_LIMIT].encode("utf-8", "replace").decode()
+    cut = text[:_TEXT_LIMIT]
+    return cut if cut.isascii() else cut.encode("utf-8", "replace").decode()
 
 
 def _choice(meta: Meta, name: str, allowed: tuple[str, ...]) -> str:

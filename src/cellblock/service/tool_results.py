@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from functools import lru_cache
 from mimetypes import MimeTypes
 from pathlib import PurePosixPath
 
@@ -117,14 +118,15 @@ def of_listing(directory: str, listing: Listing) -> ToolResult:
     """One level of a directory, as much of it as one event carries."""
     blocks: list[Block] = []
     size = 0
+    parent = _uri_of_parent(directory)
+    parent_size = content_size(parent)
     for entry in listing.entries:
-        block = _link(directory, entry)
-        size += content_size(block.uri) + content_size(block.name) + BLOCK_BYTES
+        size += parent_size + 2 * content_size(entry.name) + BLOCK_BYTES
         if not fits_event(size):
             left = len(listing.entries) - len(blocks)
             text = f"{left} more entries do not fit in this answer; list them with executeCommand, or sort them into directories"
             return ToolResult(content=(*blocks, TextBlock(text)), is_error=True)
-        blocks.append(block)
+        blocks.append(_link(parent, entry))
     return ToolResult(content=tuple(blocks))
 
 
@@ -200,8 +202,14 @@ def _output_blocks(stdout: str, stderr: str) -> tuple[Block, ...]:
     return blocks or (TextBlock(""),)  # clients print an empty list as []
 
 
-def _link(directory: str, entry: Entry) -> LinkBlock:
-    uri = file_uri(str(_in_workspace(directory) / entry.name))
+def _uri_of_parent(directory: str) -> str:
+    """What the URIs of a directory's entries begin with."""
+    place = str(_in_workspace(directory))
+    return "file:///" if place == "." else f"file:///{place}/"
+
+
+def _link(parent: str, entry: Entry) -> LinkBlock:
+    uri = parent + entry.name
     if entry.kind == "directory":
         return LinkBlock(uri=uri, name=entry.name, description="Directory")
     size = entry.size if entry.kind == "file" else None
@@ -248,5 +256,10 @@ def _mime_type_of(path: str, data: bytes | bytearray, *, is_text: bool) -> str:
 
 
 def _mime_type_of_name(name: str) -> str | None:
-    mime_type, compression = _MIME_TYPES.guess_type(f"./{name}", strict=True)  # "./" keeps a colon from making it a URL
+    return _mime_type_of_ending(posixpath.splitext(name)[1])
+
+
+@lru_cache(maxsize=1024)
+def _mime_type_of_ending(ending: str) -> str | None:
+    mime_type, compression = _MIME_TYPES.guess_type(f"./x{ending}", strict=True)  # "./" keeps a colon from making it a URL
     return f"application/{compression}" if compression else mime_type
