@@ -14,6 +14,7 @@ from cellblock_cell import linux
 from cellblock_cell.channel import Channel, HostLink
 from cellblock_cell.children import Children, End, become_user_process, kill_group, spawn_program
 from cellblock_cell.entrance import Entrance, Program
+from cellblock_cell.fork_handlers import HANDLERS
 from cellblock_cell.link import Frame, Kind, encode
 from cellblock_cell.loop import Loop
 from cellblock_cell.output import Abandoned, OutputPipes, Stream
@@ -49,7 +50,11 @@ def forked(main: Callable[[socket.socket], None]) -> Launch:
     """A kernel that is a fork of this process and so shares its imports; `main` gets its connection."""
 
     def launch(ends: KernelEnds) -> Started:
-        pid = os.fork()
+        HANDLERS.leave_locks_out()
+        try:
+            pid = os.fork()
+        finally:
+            HANDLERS.leave_none_out()
         return Started(pid or _become_kernel(ends, main))
 
     return launch

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 from cellblock_cell import confine, holes, linux, rehearsal, warmth
+from cellblock_cell.fork_handlers import HANDLERS
 from cellblock_cell.kernels import python as python_kernel
 
 _MESSAGE_BYTES = 64 * 1024
@@ -51,7 +52,11 @@ class Template:
 
     def _spawn(self, spec: confine.CellSpec, given: confine.Given) -> None:
         with _pipe() as (reader, writer):
-            pid, pidfd = linux.fork_into(self._policy.clone_flags)
+            HANDLERS.leave_all_out()
+            try:
+                pid, pidfd = linux.fork_into(self._policy.clone_flags)
+            finally:
+                HANDLERS.leave_none_out()
             if pid == 0:
                 os.close(writer)  # so that the clone sees the end of the pipe, and ends, when this process dies
                 self._become_cell(spec, given, reader)
@@ -131,6 +136,7 @@ def main() -> int:
     python_kernel.prepare(policy.environment)
     rehearsal.rehearse(policy.environment)
     linux.last_capability()
+    HANDLERS.release()
     gc.collect()
     holes.fill()
     linux.collapse_anonymous_memory()

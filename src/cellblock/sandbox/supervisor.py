@@ -28,7 +28,10 @@ _MESSAGE_BYTES = 64 * 1024
 _REQUESTS_AT_ONCE = 16  # the template makes one cell after the other; more would fill the control socket
 _LATE_TO_KILL = "-900"  # agents inherit it, user code raises it: the memory killer takes the code, not the session (proc(5))
 _FIRST_STAGE = "import sys; sys.path.insert(0, sys.argv[1]); from cellblock_cell import launch; sys.exit(launch.main())"
-_SECOND_STAGE = "import sys; sys.path.insert(0, {code!r}); from cellblock_cell import template; sys.exit(template.main())"
+_SECOND_STAGE = (
+    "import sys; sys.path.insert(0, {code!r}); from cellblock_cell.fork_handlers import HANDLERS; HANDLERS.gather(); "
+    "from cellblock_cell import template; sys.exit(template.main())"
+)
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
 """For the template's libraries while they are imported: a fork copies a sane state only of a process with one thread."""
 
