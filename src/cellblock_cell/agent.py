@@ -70,7 +70,8 @@ class _Agent:
 
     def run(self) -> int:
         """Until the link ends."""
-        self._runs[PYTHON].warm_up(lambda: self._link.send(Frame(Kind.HELLO, meta={"version": VERSION, "pid": os.getpid()})))
+        self._runs[PYTHON].warm_up()
+        self._link.send(Frame(Kind.HELLO, meta={"version": VERSION, "pid": os.getpid()}))
         self._bench.loop.run()
         return 0
 

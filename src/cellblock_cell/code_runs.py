@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 
 from cellblock_cell.call import Call, ToolError
 from cellblock_cell.children import End
@@ -31,12 +30,10 @@ class CodeRuns:
         self._images = Images(bench.link, 0)
         self._kernel: Kernel | None = None
         self._gathering: Timer | None = None
-        self._on_ready: Callable[[], None] | None = None
         self._note = ""
 
-    def warm_up(self, on_ready: Callable[[], None]) -> None:
-        """Start the kernel before the first call; `on_ready` is called when it can take one. Raises OSError."""
-        self._on_ready = on_ready
+    def warm_up(self) -> None:
+        """Start the kernel before the first call, which need not wait until it is ready: its connection keeps the call. Raises OSError."""
         self._kernel = self._start_kernel()
 
     def submit(self, call: Call) -> None:
@@ -105,10 +102,7 @@ class CodeRuns:
     def kernel_sent(self, frame: Frame) -> None:
         """Part of the KernelOwner protocol."""
         run = self._current
-        if frame.kind is Kind.HELLO and self._on_ready is not None:
-            on_ready, self._on_ready = self._on_ready, None
-            on_ready()
-        elif frame.kind is Kind.DATA and run is not None:
+        if frame.kind is Kind.DATA and run is not None:
             try:
                 self._images.take(frame)
             except LinkError as error:
@@ -130,9 +124,6 @@ class CodeRuns:
             self._kernel.feeds_nothing(self._bench.link)
             self._kernel.disown(self._bench.abandoned)
             self._kernel = None
-        if self._on_ready is not None:
-            self._bench.loop.stop()  # it was killed before the cell was ready: the cell ends, instead of being waited for
-            return
         run, self._current = self._current, None
         if run is None:
             self._note = f"The kernel {end.text} between two calls, so this call had a fresh one: variables of earlier calls are lost."

@@ -24,7 +24,7 @@ class LinkError(Exception):
 class Kind(enum.IntEnum):
     """What a frame says."""
 
-    HELLO = 1  # agent or kernel: ready for calls
+    HELLO = 1  # agent: ready for calls; of a kernel it is heard and means nothing
     CALL = 2  # host: run one tool; the call number is the host's
     DATA = 3  # either side: a piece of a file, of output, of an image
     END = 4  # host: the uploads of this call are complete

@@ -91,6 +91,17 @@ def test_a_step_that_fails_is_named_and_leaves_nothing(built_runtime: Runtime, s
     assert held() == before
 
 
+def test_a_host_that_lets_no_code_run_is_found_out_by_the_first_cell(built_runtime: Runtime) -> None:
+    before = held()
+    bench = Bench(bench_settings(), built_runtime, weaker_policy(built_runtime, denied_calls=("setsid",)))
+    try:
+        with pytest.raises(HostNotReady, match="cannot run code: The kernel ended"):
+            bench.open()
+    finally:
+        bench.close()
+    assert held() == before
+
+
 def test_a_root_that_cannot_be_built_is_named_and_leaves_nothing(built_runtime: Runtime) -> None:
     before = held()
     policy = weaker_policy(built_runtime)

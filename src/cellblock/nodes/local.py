@@ -15,7 +15,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import partial
 
-from cellblock.errors import CellEnded, HostNotReady, host_failed
+from cellblock.errors import CellDied, CellEnded, HostNotReady, host_failed
 from cellblock.model.calls import (
     NO_GRANTS,
     Call,
@@ -30,6 +30,8 @@ from cellblock.model.calls import (
     ReadStream,
     ReplyT,
     Run,
+    RunCode,
+    ToolFailed,
 )
 from cellblock.nodes.granting import Granting, Prepared
 from cellblock.nodes.link import CellLink
@@ -48,6 +50,9 @@ from cellblock.settings.table import Settings
 _START_SECONDS = 30
 _KILL_SECONDS = 10
 _AGENT_BYTES = 256 * 1024 * 1024  # of an agent's memory beside the files it writes: the output of tasks, and what is on its way
+_FIRST_CODE = RunCode(
+    code="", language="python", runtime="python", clear_context=False, timeout_seconds=_START_SECONDS, output_bytes=_AGENT_BYTES
+)
 _UNCOUNTED_CALLS = ("memfd_create", "shmget")  # memory that belongs to no process and no directory, which sampling does not see
 
 
@@ -240,6 +245,7 @@ class LocalNode:
         self._enforcing: asyncio.Task[None] | None = None
         self._template: Template | None = None
         self._starting = asyncio.Lock()  # guards _template: two openings may both find it dead
+        self._has_run_code = False
         self._numbers = itertools.count(1)
         self._prefix = secrets.token_hex(4)
         self._cells: dict[LocalCell, asyncio.Task[None]] = {}
@@ -301,6 +307,7 @@ class LocalNode:
                     parts.group.watch(cell.pid)
                     await self._attach(name, parts, network)
                     await cell.begin()
+                    await self._try_out(cell)
                     parts.at_end = partial(self._granting.end, grants)
                     await self._granting.connect(granted)
         except OSError as error:
@@ -311,6 +318,20 @@ class LocalNode:
             raise
         self._cells[cell] = asyncio.create_task(self._forget(cell), name=f"watch {name}")
         return cell
+
+    async def _try_out(self, cell: LocalCell) -> None:
+        """A cell is open before its kernel is: the first one shows that this host lets code run. Raises HostNotReady."""
+        if self._has_run_code:
+            return
+        try:
+            ran = await cell.call(_FIRST_CODE)
+        except CellEnded as error:
+            raise CellDied(f"a cell died while it started: {error.reason}") from error
+        except ToolFailed as error:
+            raise HostNotReady(f"a cell cannot run code: {error}") from error
+        if ran.outcome != "done":
+            raise HostNotReady(f"a cell cannot run code: {ran.note}")
+        self._has_run_code = True
 
     async def _attach(self, name: str, parts: _Parts, plan: NetworkPlan) -> None:
         assert parts.spawned is not None

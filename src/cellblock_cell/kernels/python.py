@@ -73,6 +73,7 @@ def main(connection: socket.socket, environment: Mapping[str, str]) -> None:
     """Be the kernel at this end of the connection until it closes; for a process of its own, just forked."""
     _environment.take(environment)
     _numpy_state.renew()  # `random` has its own handler of forks; uuid, secrets, ssl and default_rng ask the system
+    vars(threading.main_thread())["_native_id"] = threading.get_native_id()  # all that its handler of forks has to do here
     faulthandler.enable(file=2)
     sys.argv = [""]
     sys.path[:] = ["", *(entry for entry in sys.path if entry)]  # modules of the user's current directory
@@ -150,8 +151,6 @@ class _Kernel:
     def serve(self) -> None:
         _handle(signal.SIGINT, _stay)
         self._streams.restore()
-        self._shell.touch()
-        self._send([Frame(Kind.HELLO)])
         self._use_spare_time()
         while self._receive():
             while self._inbox:
@@ -160,10 +159,12 @@ class _Kernel:
                     self._answer(frame.call, str(frame.meta["code"]))
 
     def _use_spare_time(self) -> None:
-        """A cell that waits for its session has the pages copied that a first DataFrame writes to; one in a hurry does not."""
-        ready, _, _ = select.select([self._connection], [], [], _SPARE_AFTER_SECONDS)
-        if not ready:
-            warmth.touch()
+        """Until the first call comes, have the pages copied that runs write to; a cell that waits for its session, those of a DataFrame."""
+        for seconds, touch in ((0, self._shell.touch), (_SPARE_AFTER_SECONDS, warmth.touch)):
+            ready, _, _ = select.select([self._connection], [], [], seconds)
+            if ready:
+                return
+            touch()
 
     def _receive(self, flags: int = 0) -> bool:
         """Read what is there; False at the end of the connection."""
