@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from processes import descendants
+from processes import descendants, status_of
 from running_server import RunningServer, ServedSession, refused, templates_of, texts, until
 
 TOOLS = {
@@ -90,11 +90,15 @@ def agent_of(server: RunningServer, session: ServedSession) -> int:
     """The cell's first process as the host has it."""
     mark = f"mark-{session.id}"
     session.write(**{mark: "here"})
-    below = {pid for home in server.homes for pid in descendants(home)}
-    return next(pid for pid in below if is_first(pid) and Path(f"/proc/{pid}/root/workspace/{mark}").exists())
+
+    def found() -> int:
+        below = {pid for home in server.homes for pid in descendants(home)}
+        return next((pid for pid in below if is_first(pid) and Path(f"/proc/{pid}/root/workspace/{mark}").exists()), 0)
+
+    return until(found)  # other cells come and go meanwhile
 
 
 def is_first(pid: int) -> bool:
     """Whether it is the first process of a PID namespace within this one."""
-    ids = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("NSpid:")).split()[1:]
+    ids = status_of(pid).get("NSpid", "").split()
     return len(ids) > 1 and ids[-1] == "1"

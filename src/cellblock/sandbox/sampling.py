@@ -30,6 +30,7 @@ _GENTLE_LOOKS = (
     8  # after so many deaths all are killed that are large: looking at hundreds of processes again and again keeps others unseen
 )
 _DEATH_MILLISECONDS = 1000
+_PF_EXITING = 0x4  # of a process's flags (include/linux/sched.h)
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 _TMPFS = ("workspace", "tmp", "dev/shm", "home/cell")
@@ -76,8 +77,13 @@ class SampledGroup:
     def watch(self, first_pid: int) -> None:
         """From here on the cell is looked at; a cell that cannot be is not opened."""
         self.first_pid = first_pid
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has died, which its link tells
+        try:
             self.namespace = os.readlink(f"/proc/{first_pid}/ns/pid")
+        except (FileNotFoundError, ProcessLookupError):
+            pass  # it has died, which its link tells
+        except PermissionError:  # so a process answers that is about to, too
+            if not _is_ending(first_pid):
+                raise
         self._owner.add(self)
 
     def out_of_memory_kills(self) -> int:
@@ -257,6 +263,11 @@ def _stat(process: Path) -> list[bytes] | None:
         return (process / "stat").read_bytes().rpartition(b")")[2].split()
     except OSError:
         return None
+
+
+def _is_ending(pid: int) -> bool:
+    stat = _stat(Path(f"/proc/{pid}"))
+    return stat is None or bool(int(stat[6]) & _PF_EXITING)
 
 
 def _memory(process: Path) -> _Memory | None:
