@@ -19,6 +19,7 @@ from cellblock.http.mcp_mount import Application as Asgi
 from cellblock.http.mcp_mount import McpGate, McpMount
 from cellblock.http.operator_app import SOCKET_MODE, OperatorApplication, OperatorHttp
 from cellblock.http.server import LAST_ANSWERS_SECONDS, Certificates, HttpServer
+from cellblock.machine import allocator
 from cellblock.machine.clock import Clock, MonotonicClock
 from cellblock.machine.data_directory import hold_data_directory
 from cellblock.machine.descriptors import raise_limit
@@ -66,6 +67,7 @@ async def serve_as(
 ) -> None:
     """The same for a server that is one of many."""
     raise_limit()
+    allocator.keep_some()
     certificates = _certificates(settings)
     place = settings.data_dir / OPERATOR_SOCKET_NAME
     with hold_data_directory(settings.data_dir), listening(address) as listeners, unix_listener(place, SOCKET_MODE) as operators:

@@ -51,13 +51,17 @@ _from_json = json.JSONDecoder().decode
 
 def encode(frame: Frame) -> bytes:
     """The bytes of a frame; raises LinkError when a part is over its limit."""
+    return b"".join((head(frame), frame.body))
+
+
+def head(frame: Frame) -> bytes:
+    """The bytes of a frame before those of its body; raises LinkError when a part is over its limit."""
     meta = _to_json(frame.meta).encode("utf-8", "replace") if frame.meta else b""
     if len(meta) > META_LIMIT_BYTES:
         raise LinkError(f"meta of {len(meta)} bytes is over the limit of {META_LIMIT_BYTES}")
     if len(frame.body) > BODY_LIMIT_BYTES:
         raise LinkError(f"body of {len(frame.body)} bytes is over the limit of {BODY_LIMIT_BYTES}")
-    header = _HEADER.pack(VERSION, frame.kind, 0, frame.call, len(meta), len(frame.body))
-    return b"".join((header, meta, frame.body))
+    return _HEADER.pack(VERSION, frame.kind, 0, frame.call, len(meta), len(frame.body)) + meta
 
 
 def pieces(data: bytes | memoryview) -> Iterator[memoryview]:

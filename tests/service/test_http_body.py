@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import MutableMapping
+from hashlib import sha256
 from typing import Any
 
 import pytest
 
 from cellblock.errors import ValidationFailed
 from cellblock.http import body
-from cellblock.http.body import LARGE_BYTES, LEAST_BYTES_A_SECOND, Bodies
+from cellblock.http.body import LARGE_BYTES, LEAST_BYTES_A_SECOND, Bodies, Body
 from cellblock.http.exchange import Receive
 from cellblock.machine.clock import MonotonicClock
 
@@ -40,9 +42,9 @@ def client(piece: bytes, count: int) -> Receive:
     return receive
 
 
-async def read(bodies: Bodies, receive: Receive) -> bytes:
+async def read(bodies: Bodies, receive: Receive) -> bytes | memoryview:
     with bodies.place() as place:
-        return await bodies.read(receive, place, declared_length=str(2 * LARGE_BYTES), limit_bytes=LIMIT_BYTES)
+        return (await bodies.read_hashed(receive, place, declared_length=str(LIMIT_BYTES), limit_bytes=LIMIT_BYTES)).data
 
 
 async def test_body_that_dribbles_is_refused_though_it_never_stops() -> None:
@@ -62,3 +64,28 @@ async def test_place_of_a_body_that_dribbles_is_given_to_the_next_and_the_wait_i
     next_one = asyncio.create_task(read(bodies, client(bytes(LARGE_BYTES), 2)))
     assert len(await next_one) == 2 * LARGE_BYTES
     assert isinstance(slow.exception(), ValidationFailed)
+
+
+async def test_large_body_is_hashed_as_it_comes() -> None:
+    content = random.Random(5).randbytes(3 * LARGE_BYTES + 17)
+    pieces = [content[start : start + 100_000] for start in range(0, len(content), 100_000)]
+    for declared in (str(len(content)), None):
+        found = await read_hashed(pieces, declared)
+        assert bytes(found.data) == content
+        assert found.digest == sha256(content).hexdigest()
+
+
+async def test_body_longer_than_declared_is_refused() -> None:
+    with pytest.raises(ValidationFailed, match="longer than its Content-Length"):
+        await read_hashed([bytes(LARGE_BYTES), bytes(2)], str(LARGE_BYTES + 1))
+
+
+async def read_hashed(pieces: list[bytes], declared: str | None) -> Body:
+    left = list(pieces)
+
+    async def receive() -> MutableMapping[str, Any]:
+        return {"type": "http.request", "body": left.pop(0), "more_body": bool(left)}
+
+    bodies = Bodies(1)
+    with bodies.place() as place:
+        return await bodies.read_hashed(receive, place, declared_length=declared, limit_bytes=LIMIT_BYTES)

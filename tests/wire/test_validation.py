@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from cellblock.errors import ValidationFailed
+from cellblock.model.base64_text import Base64Text
 from cellblock.model.requests import Invoke
 from cellblock.wire.head import read_head
 from cellblock.wire.operations import FILE_BODY_BYTES, match
@@ -221,7 +222,7 @@ def test_a_flood_of_problems_is_named_in_part_and_counted() -> None:
     assert caught.value.message.endswith("; and 990 more")
 
 
-def test_a_file_of_100_mb_fits_and_is_decoded_without_a_second_copy() -> None:
+def test_a_file_of_100_mb_fits_and_is_left_in_the_body() -> None:
     data = bytes(range(250)) * 400_000
     body = b'{"name":"writeFiles","arguments":{"content":[{"path":"big","blob":"' + base64.b64encode(data) + b'"}]}}'
     assert len(body) <= FILE_BODY_BYTES
@@ -232,8 +233,62 @@ def test_a_file_of_100_mb_fits_and_is_decoded_without_a_second_copy() -> None:
     finally:
         tracemalloc.stop()
     assert content is not None
-    assert content[0].blob == data
-    assert peak < len(data) * 1.1
+    blob = content[0].blob
+    assert isinstance(blob, Base64Text)
+    assert len(blob) == len(data)
+    assert bytes(blob) == data
+    assert peak < 1_000_000
+
+
+LARGE = base64.b64encode(bytes(range(256)) * 1024).decode()  # without padding
+
+
+@pytest.mark.parametrize("count", [1, 64, 65])
+def test_large_files_come_whole_however_many_there_are(count: int) -> None:
+    files = [{"path": str(i), "blob": LARGE} if i % 2 == 0 else {"path": str(i), "text": "é" * i, "blob": None} for i in range(count)]
+    content = invoked(json.dumps({"name": "writeFiles", "arguments": {"content": files}}).encode()).arguments.content
+    assert content is not None
+    assert [file.path for file in content] == [str(i) for i in range(count)]
+    assert all(bytes(file.blob) == base64.b64decode(LARGE) for file in content if file.blob is not None)
+    assert [file.text for file in content] == [None if i % 2 == 0 else "é" * i for i in range(count)]
+
+
+@pytest.mark.parametrize(
+    "blob", [LARGE[:131_070] + "==" + LARGE, LARGE + "=", LARGE[:-1], LARGE + "AA=", LARGE + "\n", "é" + LARGE[1:], LARGE[:-4] + "A-_A"]
+)
+def test_large_file_that_is_no_base64_is_refused(blob: str) -> None:
+    body = json.dumps({"name": "writeFiles", "arguments": {"content": [{"path": "x", "blob": blob}]}}).encode()
+    assert "base64" in invoke_problems(body)["arguments.content[0].blob"]
+
+
+def test_large_file_with_escapes_in_its_base64_is_taken() -> None:
+    body = '{"name":"writeFiles","arguments":{"content":[{"path":"x","blob":"' + LARGE.replace("/", "\\/") + '"}]}}'
+    content = invoked(body.encode()).arguments.content
+    assert content is not None
+    assert content[0].blob == base64.b64decode(LARGE)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        ("null", None),
+        ('{"content":null}', None),
+        ("[]", "arguments"),
+        ('{"content":{}}', "arguments.content"),
+        ('{"content":[null]}', "arguments.content[0]"),
+        ('{"content":[{"path":"x"},7]}', "arguments.content[1]"),
+        ('{"content":[{"blob":"AAAA"}]}', "arguments.content[0].path"),
+        ('{"content":[{"path":5}],"paths":[1]}', "arguments.content[0].path"),
+    ],
+)
+def test_large_body_is_judged_as_a_small_one_is(arguments: str, field: str | None) -> None:
+    small = f'{{"name":"writeFiles","arguments":{arguments}}}'
+    large = f'{small[:-1]},"stepped over":"{LARGE}"}}'
+    if field is None:
+        assert invoked(large.encode()) == invoked(small.encode())
+    else:
+        assert field in invoke_problems(large.encode())
+        assert invoke_problems(large.encode()) == invoke_problems(small.encode())
 
 
 def test_a_file_over_100_mb_is_refused() -> None:

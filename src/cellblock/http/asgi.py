@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import structlog
 
 from cellblock.errors import CellblockError, Internal
-from cellblock.http.body import Bodies, Place
+from cellblock.http.body import Bodies, Body, Place
 from cellblock.http.exchange import ClientGone, ClientWatch, Receive
 from cellblock.http.file_requests import Upload, receive_file, send_file
 from cellblock.http.followed_answer import is_wanted, send_followed
@@ -44,7 +44,7 @@ from cellblock.wire.encoding import Context, Response
 from cellblock.wire.file_paths import MARK, file_in_session
 from cellblock.wire.head import Head, read_head
 from cellblock.wire.operations import Match, match
-from cellblock.wire.signature import UNSIGNED, Authorization, body_digest, prove_streamed, read_authorization, verify
+from cellblock.wire.signature import UNSIGNED, Authorization, prove_streamed, read_authorization, verify
 from cellblock.wire.validation import parse
 
 LARGE_BYTES = 256 * 1024  # from here on, hashing, parsing and encoding leave the event loop
@@ -97,11 +97,10 @@ class _Signed:
     authorization: Authorization
     secrets: tuple[str, ...]
 
-    def prove_and_parse(self, body: bytes) -> tuple[OperationRequest, str]:
+    def prove_and_parse(self, body: Body) -> OperationRequest:
         """Nothing of the body is believed before its signature is."""
-        digest = body_digest(body)
-        verify(self.head, self.authorization, secrets=self.secrets, body_sha256=digest)
-        return parse(self.matched, self.head, body), digest
+        verify(self.head, self.authorization, secrets=self.secrets, body_sha256=body.digest)
+        return parse(self.matched, self.head, body.data)
 
 
 class Application:
@@ -216,11 +215,11 @@ class Application:
         return await receive_file(self._transfers, caller, upload)
 
     async def _read(self, signed: _Signed, receive: Receive, place: Place) -> tuple[OperationRequest, str]:
-        """The proven request and its body's digest; the body itself is let go of."""
+        """The proven request and its body's digest."""
         declared = signed.head.headers.get("content-length")
         limit = signed.matched.operation.body_limit_bytes
-        body = await self._bodies.read(receive, place, declared_length=declared, limit_bytes=limit)
-        return await _off_loop_if(len(body) > LARGE_BYTES, lambda: signed.prove_and_parse(body))
+        body = await self._bodies.read_hashed(receive, place, declared_length=declared, limit_bytes=limit)
+        return await _off_loop_if(len(body.data) > LARGE_BYTES, lambda: signed.prove_and_parse(body)), body.digest
 
     async def _invoke(self, caller: Caller, request: Invoke, delivery: Delivery, exchange: _Exchange) -> Response:
         exchange.record.tool = request.tool

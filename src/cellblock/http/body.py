@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import mmap
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
 
 from cellblock.errors import BodyTooLarge, ValidationFailed
 from cellblock.http.exchange import ClientGone, Receive, exchange_of
@@ -34,6 +38,14 @@ class Place:
             self._places.release()
 
 
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A body and its SHA-256, as signatures have it."""
+
+    data: bytes | memoryview
+    digest: str
+
+
 class Bodies:
     """Reads bodies; the large ones wait for one of `max_large` places."""
 
@@ -49,11 +61,26 @@ class Bodies:
         finally:
             place.leave()
 
+    async def read_hashed(self, receive: Receive, place: Place, *, declared_length: str | None, limit_bytes: int) -> Body:
+        """The body, hashed while the client sends it. Raises BodyTooLarge, ValidationFailed, ClientGone."""
+        length = _declared(declared_length, limit_bytes)
+        if length <= LARGE_BYTES:
+            data = await self.read(receive, place, declared_length=declared_length, limit_bytes=limit_bytes)
+            return Body(data, sha256(data).hexdigest())
+        room, digest, size = _room(length), sha256(), 0
+        async for piece in pieces(receive):
+            await place.take()
+            end = size + len(piece)
+            if end > length:
+                raise ValidationFailed("the body is longer than its Content-Length header says", reason="CannotParse")
+            room[size:end] = piece
+            digest.update(piece)
+            size = end
+        return Body(memoryview(room)[:size], digest.hexdigest())
+
     async def read(self, receive: Receive, place: Place, *, declared_length: str | None, limit_bytes: int) -> bytes:
         """The body. Raises BodyTooLarge, ValidationFailed, ClientGone."""
-        length = 0 if declared_length is None else length_of(declared_length)
-        if length > limit_bytes:
-            raise BodyTooLarge(limit_bytes)
+        length = _declared(declared_length, limit_bytes)
         exchange = exchange_of(receive)
         if exchange is not None and (body := exchange.take_body()) is not None:
             return await self._kept(body, place, limit_bytes)
@@ -74,6 +101,21 @@ class Bodies:
         if len(body) > LARGE_BYTES:
             await place.take()
         return body
+
+
+def _declared(length: str | None, limit_bytes: int) -> int:
+    declared = 0 if length is None else length_of(length)
+    if declared > limit_bytes:
+        raise BodyTooLarge(limit_bytes)
+    return declared
+
+
+def _room(length: int) -> mmap.mmap:
+    """Memory that is taken as it is filled, in huge pages where there are some: small ones cost more than all copies of a large body."""
+    room = mmap.mmap(-1, length, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with contextlib.suppress(OSError):
+        room.madvise(mmap.MADV_HUGEPAGE)
+    return room
 
 
 def length_of(declared: str) -> int:

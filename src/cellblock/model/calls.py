@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Literal, Protocol, TypeVar
 
+from cellblock.model.base64_text import Base64Text
 from cellblock.model.network_grants import NO_NETWORK, NetworkGrant
 from cellblock.model.results import TaskStatus
 
@@ -130,7 +131,7 @@ class FileToWrite:
     """A file for the workspace."""
 
     path: str
-    data: bytes
+    data: bytes | Base64Text
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, cast
 
+from cellblock.model.base64_text import Base64Text
 from cellblock.model.resources import InterpreterKind, JsonObject, NetworkMode, SessionState
 
 ToolName = Literal[
@@ -115,7 +116,7 @@ class InputFile:
 
     path: str
     text: str | None = None
-    blob: bytes | None = None
+    blob: bytes | Base64Text | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast, get_args
 
+from cellblock.model.base64_text import Base64Text
 from cellblock.model.calls import (
     Call,
     Entry,
@@ -122,9 +123,13 @@ def uploads(call: Call[Any], number: int) -> Iterator[Frame]:
     if not isinstance(call, WriteFiles):
         return
     for index, file in enumerate(call.files):
-        for piece in pieces(file.data):
+        for piece in _pieces(file.data):
             yield Frame(Kind.DATA, number, {"file": index}, piece)
     yield Frame(Kind.END, number)
+
+
+def _pieces(data: bytes | Base64Text) -> Iterator[bytes | memoryview]:
+    return data.pieces() if isinstance(data, Base64Text) else pieces(data)
 
 
 _ENCODERS: dict[type, Callable[[Any], tuple[str, dict[str, Any]]]] = {

@@ -15,8 +15,9 @@ from cellblock.errors import CellDied, CellEnded, HostIsFull, host_failed
 from cellblock.model.calls import Call, FileStreamed, Follower, ReadStream, Reply, ReplyT, ToolFailed, WriteStream
 from cellblock.nodes import codec
 from cellblock.nodes.download import Incoming
-from cellblock_cell.link import Decoder, Frame, Kind, LinkError, encode, pieces
+from cellblock_cell.link import Decoder, Frame, Kind, LinkError, head, pieces
 
+_FRAMES_AT_ONCE = 8  # of an upload, in one system call
 _CANCEL_SECONDS = 5  # the agent's own grace before it kills is 2
 
 
@@ -109,9 +110,9 @@ class CellLink(asyncio.Protocol):
             first = Frame(Kind.CALL, number, codec.call_meta(call))
             frames = codec.uploads(call, number)
             self._write(first)
-            for frame in frames:
+            while some := tuple(itertools.islice(frames, _FRAMES_AT_ONCE)):
                 await self._may_write.wait()
-                self._write(frame)
+                self._write(*some)
         except LinkError as error:
             raise ToolFailed("too_large", f"the request does not fit the link: {error}") from error
         if isinstance(call, WriteStream):
@@ -142,9 +143,9 @@ class CellLink(asyncio.Protocol):
             async with asyncio.timeout(_CANCEL_SECONDS):
                 await asyncio.shield(answer)
 
-    def _write(self, frame: Frame) -> None:
+    def _write(self, *frames: Frame) -> None:
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(encode(frame))
+            self._transport.writelines([part for frame in frames for part in (head(frame), frame.body) if part])
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: the link stands."""

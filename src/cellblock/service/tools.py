@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from cellblock.errors import FieldProblem, ValidationFailed
+from cellblock.model.base64_text import Base64Text
 from cellblock.model.calls import (
     Callee,
     FileToWrite,
@@ -149,7 +150,7 @@ async def _write_files(cell: Callee, arguments: ToolArguments, limits: ToolLimit
     return tool_results.success(f"Successfully wrote all {written.count} files")
 
 
-def _data(index: int, file: InputFile) -> bytes:
+def _data(index: int, file: InputFile) -> bytes | Base64Text:
     if file.blob is not None and file.text is None:
         return file.blob
     if file.text is not None and file.blob is None:

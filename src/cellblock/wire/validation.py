@@ -1,13 +1,14 @@
 """Reads a request into its dataclass by its operation's shape, and names every bad field at once.
 
-The body is taken apart level by level without copying (msgspec's Raw), so that a file in it is decoded once, straight from
-base64 to bytes.
+The body is taken apart without copying (msgspec's Raw): a large one at once, and level by level only to name what is wrong with it. A
+large file in it is left in base64 until it is sent on.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
@@ -16,6 +17,7 @@ from urllib.parse import unquote_plus
 import msgspec
 
 from cellblock.errors import FieldProblem, ValidationFailed
+from cellblock.model.base64_text import Base64Text
 from cellblock.model.requests import OperationRequest
 from cellblock.wire.head import Head
 from cellblock.wire.operations import Match
@@ -24,7 +26,8 @@ from cellblock.wire.shapes import Blob, Boolean, Integer, List, Map, Member, Sha
 ITEMS_MAX = 10_000  # of a list for which the API has no limit: a body of tiny items must not become gigabytes of objects
 PROBLEMS_NAMED = 100
 _PROBLEMS_IN_MESSAGE = 10
-_SMALL_LIST_BYTES = 256 * 1024
+_SMALL_BYTES = 256 * 1024
+_ITEMS_AT_ONCE = 64  # of a list in a body that is read at once: a type with a field for each
 _QUERY_VALUES_MAX = 20
 _NAME_SHOWN = 64
 _NO_QUERY: Mapping[str, str] = MappingProxyType({})
@@ -38,10 +41,11 @@ _MAP = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError)
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
 
+Found = msgspec.Raw | msgspec.Struct | msgspec.UnsetType  # what stands in the body for a member: undecoded, or taken apart already
 ValueT = TypeVar("ValueT")
 
 
-def parse(match: Match, head: Head, body: bytes) -> OperationRequest:
+def parse(match: Match, head: Head, body: bytes | memoryview) -> OperationRequest:
     """The request as its dataclass. Raises ValidationFailed with every field that is missing or out of its limits."""
     structure = match.operation.input
     problems = _Problems()
@@ -138,8 +142,11 @@ def _require(member: Member, name: str, problems: _Problems) -> None:
 # The body
 
 
-def _members_of_body(structure: Structure, body: bytes) -> msgspec.Struct:
+def _members_of_body(structure: Structure, body: bytes | memoryview) -> msgspec.Struct:
     """The body's members, undecoded; one pass over it that finds every fault of its syntax."""
+    if len(body) > _SMALL_BYTES:
+        with contextlib.suppress(*_NOT_JSON, RecursionError):
+            return _deep_decoder(structure).decode(body)
     try:
         return _members_decoder(structure).decode(body or b"{}")
     except _NOT_JSON:
@@ -159,6 +166,28 @@ def _members_decoder(structure: Structure) -> msgspec.json.Decoder[msgspec.Struc
     return msgspec.json.Decoder(msgspec.defstruct("Members", members))
 
 
+@lru_cache(maxsize=64)
+def _deep_decoder(structure: Structure) -> msgspec.json.Decoder[msgspec.Struct]:
+    """Finds the members of the structures within, too; refuses what is no structure, null, or longer than `_ITEMS_AT_ONCE`."""
+    return msgspec.json.Decoder(_deep_type(structure))
+
+
+def _deep_type(structure: Structure) -> type[msgspec.Struct]:
+    return msgspec.defstruct("Members", [(member.name, *_deep_field(member.shape)) for member in structure.in_body])
+
+
+def _deep_field(shape: Shape) -> tuple[Any, Any]:
+    """Its type and what stands for its absence."""
+    if isinstance(shape, Structure):
+        return _deep_type(shape) | msgspec.UnsetType, msgspec.UNSET
+    if isinstance(shape, List) and isinstance(shape.item, Structure):
+        item = _deep_type(shape.item) | msgspec.UnsetType
+        items: list[tuple[str, Any, Any]] = [(f"item{i}", item, msgspec.UNSET) for i in range(_ITEMS_AT_ONCE)]
+        items.append(("more", msgspec.UnsetType, msgspec.UNSET))
+        return msgspec.defstruct("Items", items, array_like=True) | msgspec.UnsetType, msgspec.UNSET
+    return msgspec.Raw, msgspec.Raw()
+
+
 @lru_cache(maxsize=1)
 def _first_items_decoder() -> msgspec.json.Decoder[msgspec.Struct]:
     """Finds the first items of a list, one more than allowed, and steps over the others without keeping them."""
@@ -170,7 +199,7 @@ def _read_members(structure: Structure, members: msgspec.Struct, prefix: str, pr
     values: dict[str, Any] = {}
     present = 0
     for member, raw in zip(structure.in_body, msgspec.structs.astuple(members), strict=True):
-        if not len(raw) or _is_null(raw):
+        if _is_absent(raw):
             if member.required:
                 _require(member, prefix + member.name, problems)
             continue
@@ -182,12 +211,19 @@ def _read_members(structure: Structure, members: msgspec.Struct, prefix: str, pr
     return values
 
 
-def _is_null(raw: msgspec.Raw) -> bool:
-    return len(raw) == 4 and bytes(raw) == b"null"
+def _is_absent(raw: Found) -> bool:
+    if isinstance(raw, msgspec.Raw):
+        return not len(raw) or (len(raw) == 4 and bytes(raw) == b"null")
+    return raw is msgspec.UNSET
 
 
-def _value(shape: Shape, raw: msgspec.Raw, name: str, problems: _Problems) -> object | None:
+def _value(shape: Shape, raw: Found, name: str, problems: _Problems) -> object | None:
     """The checked value; None when it is not valid, which `problems` then says."""
+    if isinstance(shape, Structure):
+        return _structure(shape, raw, name, problems)
+    if isinstance(shape, List):
+        return _list(shape, raw, name, problems)
+    assert isinstance(raw, msgspec.Raw)  # the deep decoder takes nothing else apart
     match shape:
         case Text():
             text = _decoded(_TEXT, raw, "a string", name, problems)
@@ -199,12 +235,8 @@ def _value(shape: Shape, raw: msgspec.Raw, name: str, problems: _Problems) -> ob
             return _decoded(_BOOLEAN, raw, "true or false", name, problems)
         case Blob():
             return _blob(shape, raw, name, problems)
-        case List():
-            return _list(shape, raw, name, problems)
         case Map():
             return _map(shape, raw, name, problems)
-        case Structure():
-            return _structure(shape, raw, name, problems)
     raise TypeError(f"{name}: a {type(shape).__name__} is not part of a request")
 
 
@@ -220,15 +252,28 @@ def _decoded(decoder: msgspec.json.Decoder[ValueT], raw: msgspec.Raw, wanted: st
     return None
 
 
-def _blob(shape: Blob, raw: msgspec.Raw, name: str, problems: _Problems) -> bytes | None:
-    data = _decoded(_BLOB, raw, "bytes in base64, padded and without line breaks", name, problems)
+def _blob(shape: Blob, raw: msgspec.Raw, name: str, problems: _Problems) -> bytes | Base64Text | None:
+    data: bytes | Base64Text | None = _left_in_base64(raw) if len(raw) > _SMALL_BYTES else None
+    if data is None:
+        data = _decoded(_BLOB, raw, "bytes in base64, padded and without line breaks", name, problems)
     if data is not None and shape.max is not None and len(data) > shape.max:
         problems.add(name, f"must have at most {shape.max} bytes, not {len(data)}")
         return None
     return data
 
 
-def _list(shape: List, raw: msgspec.Raw, name: str, problems: _Problems) -> tuple[object, ...] | None:
+def _left_in_base64(raw: msgspec.Raw) -> Base64Text | None:
+    """None for what is no string of plain base64, which may be one with escapes."""
+    text = memoryview(raw)
+    if text[0] != ord('"'):
+        return None
+    try:
+        return Base64Text.of(text[1:-1])
+    except ValueError:
+        return None
+
+
+def _list(shape: List, raw: Found, name: str, problems: _Problems) -> tuple[object, ...] | None:
     before = problems.count
     items = _items(raw, name, problems)
     if items is None:
@@ -241,8 +286,11 @@ def _list(shape: List, raw: msgspec.Raw, name: str, problems: _Problems) -> tupl
     return values if problems.count == before else None
 
 
-def _items(raw: msgspec.Raw, name: str, problems: _Problems) -> list[msgspec.Raw] | None:
-    if len(raw) <= _SMALL_LIST_BYTES:
+def _items(raw: Found, name: str, problems: _Problems) -> Sequence[Found] | None:
+    if isinstance(raw, msgspec.Struct):
+        return [item for item in msgspec.structs.astuple(raw) if item is not msgspec.UNSET]
+    assert isinstance(raw, msgspec.Raw)
+    if len(raw) <= _SMALL_BYTES:
         return _decoded(_LIST, raw, "a list", name, problems)
     first = _decoded(_first_items_decoder(), raw, "a list", name, problems)
     return None if first is None else [item for item in msgspec.structs.astuple(first) if len(item)]
@@ -264,10 +312,10 @@ def _map(shape: Map, raw: msgspec.Raw, name: str, problems: _Problems) -> dict[s
     return values if problems.count == before else None
 
 
-def _structure(shape: Structure, raw: msgspec.Raw, name: str, problems: _Problems) -> object | None:
+def _structure(shape: Structure, raw: Found, name: str, problems: _Problems) -> object | None:
     before = problems.count
-    members = _decoded(_members_decoder(shape), raw, "an object", name, problems)
-    if members is None:
+    members = _decoded(_members_decoder(shape), raw, "an object", name, problems) if isinstance(raw, msgspec.Raw) else raw
+    if not isinstance(members, msgspec.Struct):
         return None
     values = _read_members(shape, members, f"{name}.", problems)
     return _built(shape, values) if problems.count == before else None
