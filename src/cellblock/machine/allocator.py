@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import ctypes
 
-KEPT_BYTES = 4 * 1024 * 1024  # at the end of each heap
-SEPARATE_BYTES = 1024 * 1024  # from here on memory is mapped for itself, and goes back whole
+SEPARATE_BYTES = 32 * 1024 * 1024  # from here on memory is mapped for itself, and goes back whole; answers with files are below
+KEPT_BYTES = 2 * SEPARATE_BYTES  # at the end of a heap: glibc comes to the same two by itself, after it has freed something as large
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
