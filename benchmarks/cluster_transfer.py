@@ -19,7 +19,7 @@ STORE_BYTES = 600 * MB
 
 def main() -> None:
     """Run it."""
-    arguments = command_line(__doc__, count=(5, "times there and back each way"), megabytes=(100, "the body's size in MB"))
+    arguments = command_line(__doc__, count=(3, "times there and back each way"), megabytes=(100, "the body's size in MB"))
     report = Report("cluster_transfer")
     body = os.urandom(arguments.megabytes * MB)
     through, straight = by_http(body, arguments.count)

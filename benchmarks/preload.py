@@ -35,7 +35,7 @@ class Costs:
 
 def main() -> None:
     """Run it."""
-    arguments = command_line(__doc__, count=(3, "sessions for each choice and kind of first call"))
+    arguments = command_line(__doc__, count=(2, "sessions for each choice and kind of first call"))
     report = Report("preload")
     costs = {name: measure(name, modules, arguments.count) for name, modules in CHOICES.items()}
     for name, found in costs.items():

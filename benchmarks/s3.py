@@ -32,7 +32,7 @@ SECONDS = 3600
 
 def main() -> None:
     """Run it."""
-    arguments = command_line(__doc__, megabytes=(500, "MB of the object; `make soak` takes 5000"))
+    arguments = command_line(__doc__, megabytes=(200, "MB of the object; `make soak` takes 5000"))
     size = arguments.megabytes * MB
     report = Report("s3")
     with tempfile.TemporaryDirectory(prefix="cellblock-s3-", dir=Path.cwd()) as name:

@@ -30,7 +30,7 @@ def main() -> None:
     """Run it."""
     arguments = command_line(
         __doc__,
-        count=(50, "sessions one after the other, and staggered"),
+        count=(30, "sessions one after the other, and staggered"),
         burst=(100, "sessions in a burst"),
         runs=(100, "runs of numpy.zeros"),
         forks=(1000, "cells opened and closed"),
