@@ -33,6 +33,11 @@ def test_display_prints_text(agent: AgentClient) -> None:
     assert agent.run("display(1)\ndisplay({'a': 1})").stdout == b"1\n{'a': 1}\n"
 
 
+def test_first_code_finds_nothing_that_ran_before_it(agent: AgentClient) -> None:
+    code = "print(In[:-1], repr(_i), repr(_ii), Out, get_ipython().execution_count, [name for name in dir() if name.startswith('_i')])"
+    assert agent.run(code).text == "[''] '' '' {} 2 ['_i', '_i1', '_ih', '_ii', '_iii']"
+
+
 def test_variables_last_between_calls(agent: AgentClient) -> None:
     agent.run("x = 41")
     assert agent.run("x + 1").text == "42"

@@ -164,10 +164,15 @@ class CellShell(InteractiveShell):
             for code in (*_WARM_UP, _WARM_UP_PLOT):
                 self.run_cell(code, store_history=True)
         self.reset(new_session=False)
-        self.execution_count = 1
+        self._forget_inputs()
         _close_fonts()
+
+    def _forget_inputs(self) -> None:
+        self.execution_count = 1
         self.history_manager.input_hist_parsed[:] = [""]
         self.history_manager.input_hist_raw[:] = [""]
+        for name in ("_i00", "_i", "_ii", "_iii"):  # from which the next run makes what its code finds as `_i`
+            setattr(self.history_manager, name, "")
 
     def ignore_warnings(self) -> None:
         """Of IPython itself, which speak of its prompt."""
@@ -176,7 +181,8 @@ class CellShell(InteractiveShell):
 
     def touch(self) -> None:
         """Run nothing, and so have the pages that every run writes to copied before the first one (fork(2): copy on write)."""
-        self.run_cell("None")
+        self.run_cell("None", store_history=True)
+        self._forget_inputs()
 
     def init_ipython_dir(self, ipython_dir: str | None) -> None:
         """None: the home directory is the user's."""
