@@ -20,6 +20,7 @@ from cellblock_cell.fork_handlers import HANDLERS
 from cellblock_cell.kernels import python as python_kernel
 
 _MESSAGE_BYTES = 64 * 1024
+_PF_EXITING = 0x4  # of a process's flags (include/linux/sched.h)
 _MOST_DESCRIPTORS = 64  # the link, one for each control group hierarchy, the entrance, and what is granted to the session
 
 
@@ -68,8 +69,11 @@ class Template:
             os.write(maps_written, b"1")
             message = json.dumps({"event": "spawned", "name": spec.name, "pid": pid}).encode()
             linux.send_with_descriptors(self._control, message, [pidfd])
-        except OSError:
+        except OSError as error:
+            was_ending = _is_ending(pid)
             os.kill(pid, signal.SIGKILL)
+            if was_ending:  # the files of such a process belong to nobody who may write them
+                raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH)) from error
             raise
         finally:
             os.close(pidfd)
@@ -93,6 +97,14 @@ def _pipe() -> Iterator[tuple[int, int]]:
     finally:
         os.close(reader)
         os.close(writer)
+
+
+def _is_ending(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            return bool(int(stat.read().rpartition(b") ")[2].split()[6]) & _PF_EXITING)
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def _write_maps(pid: int, spec: confine.CellSpec) -> None:
@@ -136,6 +148,7 @@ def main() -> int:
     python_kernel.prepare(policy.environment)
     rehearsal.rehearse(policy.environment)
     linux.last_capability()
+    linux.landlock_abi()
     HANDLERS.release()
     gc.collect()
     holes.fill()

@@ -16,7 +16,7 @@ from cellblock.nodes.local import LocalCell
 from cellblock.runtime.builds import Runtime
 from cells import LIMITS, Bench, bench_settings, wait_gone, weaker_policy
 from left_behind import held
-from processes import descendants
+from processes import children, descendants
 
 ORPHAN = "setsid --fork sleep 1000 >/dev/null 2>&1; echo $$"
 BROKEN = {
@@ -163,9 +163,9 @@ def test_a_cell_killed_while_it_starts_has_died_and_leaves_nothing(bench: Bench)
     template = template_of(bench)
 
     async def kill_while_opening() -> BaseException | LocalCell:
-        known = descendants(template)
+        known = set(children(template))
         opening = asyncio.ensure_future(bench.node.open_cell(LIMITS))
-        while not opening.done() and not (fresh := descendants(template) - known):  # noqa: ASYNC110, nothing tells of a new process
+        while not opening.done() and not (fresh := set(children(template)) - known):  # noqa: ASYNC110, nothing tells of a new process
             await asyncio.sleep(0)
         if not opening.done():
             os.kill(min(fresh), signal.SIGKILL)
