@@ -145,11 +145,9 @@ class Confinement:
         for path in self._policy.read_only:
             linux.bind(path, path, MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
         for path in self._policy.masked_files:
-            if os.path.exists(path):
-                linux.mount("/dev/null", path, flags=MS_BIND)
+            linux.cover("/dev/null", path, flags=MS_BIND)
         for path in self._policy.masked_directories:
-            if os.path.isdir(path):
-                linux.mount("none", path, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=0,mode=555")
+            linux.cover("none", path, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=0,mode=555")
         linux.bind(f"{PROCESSOR_LISTS}/{len(self._spec.processors)}", PROCESSORS)  # as read-only as the root that it is part of
 
     def mount_writable_files(self) -> None:

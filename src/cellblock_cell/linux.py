@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import ctypes
+import errno
 import fcntl
 import os
 import signal
@@ -55,8 +56,15 @@ _LOOPBACK_UP = struct.pack("16sh22x", b"lo", _IFF_UP)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
-_prctl = ctypes.CDLL(None, use_errno=True).prctl
+# what every cell calls is looked up here, in the template, with numbers and bytes as arguments: each object less is a page less
+_cells_libc = ctypes.CDLL(None, use_errno=True)
+_prctl, _mount, _unshare, _sethostname, _close_range = (
+    _cells_libc[name] for name in ("prctl", "mount", "unshare", "sethostname", "syscall")
+)
 _prctl.argtypes = [ctypes.c_int, *(ctypes.c_ulong,) * 4]
+_mount.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p]
+_sethostname.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
+_close_range.argtypes = [ctypes.c_long, ctypes.c_uint, ctypes.c_uint, ctypes.c_uint]
 _signal = sys.modules["_signal"]
 set_signal: Callable[[int, object], object] = _signal.signal
 DEFAULT_HANDLER: object = _signal.SIG_DFL
@@ -89,8 +97,18 @@ def write_file(path: str, text: str) -> None:
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:
     """mount(2)."""
-    result = _libc.mount(source.encode(), target.encode(), kind.encode() or None, ctypes.c_ulong(flags), data.encode() or None)
-    _check(result, f"mount {kind or 'bind'} on {target}")
+    result = _mount(source.encode(), target.encode(), kind.encode() or None, flags, data.encode() or None)
+    if result < 0:
+        _check(result, f"mount {kind or 'bind'} on {target}")
+
+
+def cover(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:
+    """The same over what may not be there."""
+    try:
+        mount(source, target, kind, flags, data)
+    except OSError as error:
+        if error.errno != errno.ENOENT:
+            raise
 
 
 def bind(source: str, target: str, flags: int = 0) -> None:
@@ -146,12 +164,12 @@ def pivot_root(new_root: str) -> None:
 
 def unshare(flags: int) -> None:
     """unshare(2)."""
-    _check(_libc.unshare(flags), f"unshare {flags:#x}")
+    _check(_unshare(flags), f"unshare {flags:#x}")
 
 
 def set_hostname(name: str) -> None:
     """sethostname(2)."""
-    _check(_libc.sethostname(name.encode(), len(name.encode())), f"sethostname {name}")
+    _check(_sethostname(name.encode(), len(name.encode())), f"sethostname {name}")
 
 
 def prctl(option: int, *arguments: int) -> int:
@@ -196,7 +214,7 @@ _raw_clone: Callable[..., int] = _locked_libc.syscall
 
 def close_from(first: int) -> None:
     """Close every descriptor from `first` on (close_range(2))."""
-    _syscall("close_range", _CLOSE_RANGE, first, 0xFFFFFFFF, 0)
+    _check(_close_range(_CLOSE_RANGE, first, 0xFFFFFFFF, 0), "close_range")
 
 
 def close_all_but(*kept: int) -> None:
@@ -204,7 +222,7 @@ def close_all_but(*kept: int) -> None:
     first = 3
     for descriptor in sorted(kept):
         if descriptor > first:
-            _syscall("close_range", _CLOSE_RANGE, first, descriptor - 1, 0)
+            _check(_close_range(_CLOSE_RANGE, first, descriptor - 1, 0), "close_range")
         first = descriptor + 1
     close_from(first)
 
@@ -292,8 +310,9 @@ class Filter:
         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, self._address)
 
 
+@cache
 def landlock_abi() -> int:
-    """The Landlock version of this kernel, 0 where it has none (landlock(7))."""
+    """The Landlock version of this kernel, 0 where it has none (landlock(7)); asked for in the template."""
     try:
         return _syscall("landlock", _LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_CREATE_RULESET_VERSION)
     except OSError:
