@@ -37,10 +37,12 @@ class Crowd:
     def affordable(self, count: int) -> int:
         """So many, or as many as there is memory for, judged by what a few took; these live on."""
         self.grow(1)
+        self.running.wait_for_rest(1)
         before = self.used_bytes()
         self.grow(min(count, 1 + TRIAL))
         if len(self.sessions) == count:
             return count
+        self.running.wait_for_rest(len(self.sessions))
         each = max(1.0, (self.used_bytes() - before) / TRIAL)
         return min(count, len(self.sessions) + int(SHARE * available_bytes() / each))
 

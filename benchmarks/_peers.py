@@ -98,7 +98,11 @@ def ours_by_own_client(pool: int) -> Iterator[Peer]:
 
 
 def _peer(running: Server, pool: int, opened: Callable[[], Box]) -> Peer:
-    return Peer(open=opened, processes=lambda: descendants(running.pid), settle=lambda alive: running.wait_for_pool(pool, busy=alive))
+    def settle(alive: int) -> None:
+        running.wait_for_pool(pool, busy=alive)
+        running.wait_for_rest(alive)
+
+    return Peer(open=opened, processes=lambda: descendants(running.pid), settle=settle)
 
 
 @contextmanager

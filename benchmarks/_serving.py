@@ -69,6 +69,12 @@ class Server:
             self.ping()  # gives the server its time: one core may be all there is
         self.ping()  # the server has taken what the last cell said before this question came
 
+    def wait_for_rest(self, busy: int) -> None:
+        """Until so many cells have given back the memory that they have in common, where this machine can."""
+        if gives_back(self.template_pid):
+            while sum(has_rested(cell) for cell in self.cells()) < busy:
+                self.ping()
+
     def ping(self) -> None:
         """One question and answer outside the API."""
         with urllib.request.urlopen(f"{self.url}/ping") as answer:
@@ -169,6 +175,21 @@ def are_at_rest(cells: list[list[int]], count: int) -> bool:
     """Whether there are so many cells, all with their kernel and none of their processes at work."""
     whole = [cell for cell in cells if len(cell) >= PROCESSES_OF_A_CELL]
     return len(whole) == len(cells) == count and all(is_asleep(pid) for cell in cells for pid in cell)
+
+
+def has_rested(cell: list[int]) -> bool:
+    """Whether its agent and its kernel have compared themselves with what sessions have in common, and are done."""
+    return len(cell) >= PROCESSES_OF_A_CELL and all(likenesses(pid) > 1 and is_asleep(pid) for pid in cell[:PROCESSES_OF_A_CELL])
+
+
+def gives_back(template_pid: int) -> bool:
+    """Whether the template has something for its cells to compare themselves with."""
+    return likenesses(template_pid) > 0
+
+
+def likenesses(pid: int) -> int:
+    """In how many places the process has that memory; one is where all processes have it to compare."""
+    return _text(Path(f"/proc/{pid}/maps")).count("/memfd:cellblock-likeness")
 
 
 def is_asleep(pid: int) -> bool:

@@ -28,6 +28,7 @@ def main() -> None:
         count = people.affordable(arguments.count)
         people.grow(count)
         report.note(f"{count} sessions started, pandas used", f"in {time.perf_counter() - started:.1f} s")
+        people.running.wait_for_rest(count)
         add_memory(report, people, before - available_bytes())
         active = min(arguments.active, count)
         alone = calls(people.sessions[0], active)

@@ -18,11 +18,13 @@ def main() -> None:
     with server(pool_size=0, max_sessions=arguments.count + 1) as running:
         client = running.client()
         Session(client).run(FIRST_LINE)  # what the first one costs the server and the template is not a session's
+        running.wait_for_rest(1)
         before, server_before = available_bytes(), memory_bytes(running.pid, "VmRSS")
         progress(f"{arguments.count} idle sessions")
         for _ in range(arguments.count):
             Session(client).run(FIRST_LINE)
         running.wait_for_pool(0, busy=arguments.count + 1)
+        running.wait_for_rest(arguments.count + 1)
         taken, server_taken = before - available_bytes(), memory_bytes(running.pid, "VmRSS") - server_before
         for cell in running.cells():
             private.values.append(sum(memory_bytes(pid, "Private_Clean", "Private_Dirty") for pid in cell))

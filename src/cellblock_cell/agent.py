@@ -19,6 +19,7 @@ from cellblock_cell.link import VERSION, Frame, Kind, Meta
 from cellblock_cell.loop import Loop
 from cellblock_cell.output import Abandoned
 from cellblock_cell.paths import Workspace
+from cellblock_cell.rest import Rest
 from cellblock_cell.tasks import Tasks
 from cellblock_cell.uploads import Upload
 from cellblock_cell.workbench import Workbench
@@ -54,6 +55,8 @@ class _Agent:
         self._commands = Commands(self._bench)
         self._tasks = Tasks(self._bench)
         self._transfers: dict[int, Upload | Download] = {}
+        self._rest = Rest(config.likenesses.agent, config.memory)
+        loop.call_at_rest(config.likenesses.rest_seconds, self._rest.begin)
         self._tools: dict[str, Callable[[Call], Meta | None]] = {
             "run_code": self._run_code,
             "run_command": self._commands.submit,
@@ -91,6 +94,7 @@ class _Agent:
             self._cancel(frame.call)
 
     def _begin(self, call: Call) -> None:
+        self._rest.call_came()
         tool = self._tools.get(call.tool, _unknown_tool)
         self._finish(call.number, lambda: tool(call))
 

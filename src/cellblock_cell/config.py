@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cellblock_cell.entrance import NO_ENTRANCE, Entrance
+from cellblock_cell.likeness import NO_LIKENESSES, Likenesses
+from cellblock_cell.pages import OwnMemory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,3 +19,5 @@ class AgentConfig:
     environment: Mapping[str, str]  # of commands, tasks and kernels, whole
     shell: str = "/bin/bash"
     entrance: Entrance = NO_ENTRANCE
+    likenesses: Likenesses = NO_LIKENESSES
+    memory: OwnMemory | None = None  # the agent's

@@ -14,9 +14,11 @@ from typing import Any
 
 from cellblock_cell import agent, granted, linux, packet_filter
 from cellblock_cell.entrance import Entrance
+from cellblock_cell.likeness import NO_LIKENESSES, Likenesses
 from cellblock_cell.link import Frame, Kind, encode
 from cellblock_cell.linux import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY
 from cellblock_cell.network import CellNetwork
+from cellblock_cell.pages import OwnMemory
 from cellblock_cell.rootfs import PROCESSOR_LISTS, PROCESSORS
 
 # the cgroup namespace is not among them: it takes as root the cgroup that the clone joins
@@ -272,7 +274,7 @@ class Given:
         linux.close_all_but(self.link.fileno(), *entrance, *self.services, *self.proxy, *self.certificates, *self.mounts)
 
 
-def enter(spec: CellSpec, policy: CellPolicy, given: Given, maps_written: int) -> int:
+def enter(spec: CellSpec, policy: CellPolicy, given: Given, maps_written: int, likenesses: Likenesses = NO_LIKENESSES) -> int:
     """Confine this process, then serve as the cell's PID 1; the exit status. A step that fails is told to the host."""
     link = given.link
     step = "join_groups"
@@ -281,6 +283,7 @@ def enter(spec: CellSpec, policy: CellPolicy, given: Given, maps_written: int) -
         if not os.read(maps_written, 1):
             return 0  # the template died
         _forget_template(given)
+        memory = OwnMemory() if likenesses.agent else None
         confinement = Confinement(spec, policy, given)
         for step in policy.steps:
             getattr(confinement, step)()
@@ -291,7 +294,14 @@ def enter(spec: CellSpec, policy: CellPolicy, given: Given, maps_written: int) -
         return 71
     gc.enable()
     environment = {**policy.environment, **spec.network.environment, **spec.environment}
-    config = agent.AgentConfig(workspace=WORKSPACE, runtime=policy.runtime, environment=environment, entrance=given.entrance)
+    config = agent.AgentConfig(
+        workspace=WORKSPACE,
+        runtime=policy.runtime,
+        environment=environment,
+        entrance=given.entrance,
+        likenesses=likenesses,
+        memory=memory,
+    )
     return agent.serve(config, link)
 
 

@@ -25,7 +25,7 @@ def launches(config: AgentConfig) -> dict[str, Launch]:
     node = (f"{config.runtime}/bin/node", *_NODE, str(_KERNELS / "node.mjs"))
     deno = (f"{config.runtime}/bin/deno", *_DENO, str(_KERNELS / "deno.mjs"))
     return {
-        PYTHON: forked(lambda connection: python.main(connection, config.environment)),
+        PYTHON: forked(lambda connection: python.main(connection, config.environment, config.likenesses)),
         "nodejs": executed((*node, parser, config.workspace), config.environment),
         "deno": executed((*deno, parser, config.workspace), config.environment),
     }

@@ -69,6 +69,9 @@ _signal = sys.modules["_signal"]
 set_signal: Callable[[int, object], object] = _signal.signal
 DEFAULT_HANDLER: object = _signal.SIG_DFL
 """What `signal` wraps in Python code, which looks for the names of numbers."""
+_libc.mmap.restype = ctypes.c_void_p
+_libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+_MAP_FAILED = ctypes.c_void_p(-1).value
 
 
 def _check(result: int, what: str) -> int:
@@ -239,6 +242,24 @@ def collapse_anonymous_memory() -> None:
             start, end = (int(bound, 16) for bound in span.split("-"))
             for at in range(-(-start // _HUGE_PAGE) * _HUGE_PAGE, end - _HUGE_PAGE + 1, _HUGE_PAGE):
                 _libc.madvise(ctypes.c_void_p(at), ctypes.c_size_t(_HUGE_PAGE), _MADV_COLLAPSE)
+
+
+def map_memory(length: int, rights: int, flags: int, descriptor: int = -1) -> int:
+    """mmap(2), where the kernel likes; the address."""
+    address: int = _libc.mmap(None, length, rights, flags, descriptor, 0)
+    if address == _MAP_FAILED:
+        _check(-1, "mmap")
+    return address
+
+
+def protect_memory(start: int, length: int, rights: int) -> None:
+    """mprotect(2)."""
+    _check(_libc.mprotect(ctypes.c_void_p(start), ctypes.c_size_t(length), rights), "mprotect")
+
+
+def unmap_memory(start: int, length: int) -> None:
+    """munmap(2)."""
+    _check(_libc.munmap(ctypes.c_void_p(start), ctypes.c_size_t(length)), "munmap")
 
 
 def loopback_up() -> None:

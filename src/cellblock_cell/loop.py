@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import selectors
 import time
 from collections.abc import Callable
@@ -35,6 +36,9 @@ class Loop:
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()  # timers of the same instant run in the order they were made
         self._is_stopped = False
+        self._at_rest: Callable[[], None] = _nothing
+        self._rest_seconds = math.inf
+        self._rests_at = math.inf
 
     def watch(self, descriptor: int, events: int, action: Callable[[int], None]) -> None:
         """Call the action when the descriptor is ready; a second call replaces events and action."""
@@ -54,6 +58,10 @@ class Loop:
         heapq.heappush(self._timers, (time.monotonic() + seconds, next(self._order), timer))
         return timer
 
+    def call_at_rest(self, seconds: float, action: Callable[[], None]) -> None:
+        """Run the action each time that no descriptor was ready for so long, once, until the next one is."""
+        self._rest_seconds, self._at_rest = seconds, action
+
     def stop(self) -> None:
         """Return from `run` after the actions of this round."""
         self._is_stopped = True
@@ -64,6 +72,11 @@ class Loop:
             self._round(self._selector.select(self._wait_seconds()))
 
     def _round(self, ready: list[tuple[selectors.SelectorKey, int]]) -> None:
+        if ready:
+            self._rests_at = time.monotonic() + self._rest_seconds
+        elif self._rests_at <= time.monotonic():
+            self._rests_at = math.inf
+            self._at_rest()
         for key, events in ready:
             if self._selector.get_map().get(key.fd) is key:  # an earlier action of this round may have closed it
                 key.data(events)
@@ -75,4 +88,9 @@ class Loop:
     def _wait_seconds(self) -> float | None:
         while self._timers and self._timers[0][2].action is None:
             heapq.heappop(self._timers)
-        return max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
+        next_at = min(self._timers[0][0], self._rests_at) if self._timers else self._rests_at
+        return None if next_at == math.inf else max(0.0, next_at - time.monotonic())
+
+
+def _nothing() -> None:
+    """Who rests does nothing."""

@@ -20,18 +20,18 @@ from cellblock_cell.children import IGNORED
 from cellblock_cell.kernels import python as python_kernel
 from cellblock_cell.link import Decoder, Frame, Kind, Meta, encode
 
-_LINE = "print(1)"
-_PANDAS_LINE = "import pandas as pd; print(pd.DataFrame({'a': [1, 2]}).sum())"
+LINE = "print(1)"
+PANDAS_LINE = "import pandas as pd; print(pd.DataFrame({'a': [1, 2]}).sum())"
 _KERNEL_CALLS = 36
 _AGENT_RUNS = 4
 _AGENT_CALLS = 10  # Python makes a function faster at its eighth call
 _SECONDS = 60
 _READ_BYTES = 65536
-_CALL: Meta = {
+CALL: Meta = {
     "tool": "run_code",
     "runtime": "python",
     "language": "python",
-    "code": _LINE,
+    "code": LINE,
     "output_bytes": 65536,
     "timeout_seconds": _SECONDS,
 }
@@ -39,7 +39,7 @@ _CALL: Meta = {
 
 def rehearse(environment: Mapping[str, str]) -> None:
     """Be a kernel, then an agent with a kernel, each for some calls. The process must be single-threaded."""
-    lines = (_LINE, _PANDAS_LINE) if "pandas" in sys.modules else (_LINE,)
+    lines = (LINE, PANDAS_LINE) if "pandas" in sys.modules else (LINE,)
     with _as_before():
         python_kernel.rehearse([lines[number % len(lines)] for number in range(_KERNEL_CALLS)])
         for _ in range(_AGENT_RUNS):
@@ -65,7 +65,7 @@ def _be_host(link: socket.socket) -> NoReturn:
         link.settimeout(_SECONDS)
         decoder = Decoder()
         for number in range(1, _AGENT_CALLS + 1):
-            link.sendall(encode(Frame(Kind.CALL, number, {**_CALL})))
+            link.sendall(encode(Frame(Kind.CALL, number, {**CALL})))
             while (data := link.recv(_READ_BYTES)) and not any(frame.kind is Kind.RESULT for frame in decoder.feed(data)):
                 pass
     finally:

@@ -418,6 +418,7 @@ class LocalNode:
             code=self._code,
             staging=staging,
             preload=self._settings.preload,
+            rest_seconds=self._settings.rest_seconds,
         )
 
 

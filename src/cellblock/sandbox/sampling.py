@@ -18,6 +18,7 @@ from pathlib import Path
 
 from cellblock.model.calls import CellUsage, MemoryUse
 from cellblock.sandbox.groups import Group, GroupLimits, Kind
+from cellblock_cell.likeness import NAME as LIKENESS
 
 TICK_SECONDS = 0.02  # between two looks at the host's memory
 SWEEP_SECONDS = 1.0  # between two looks at the cells when the host's memory stays as it is
@@ -141,8 +142,11 @@ class SampledGroup:
     def _too_large(self, pids: set[int], file_bytes: int, socket_bytes: int) -> list[int]:
         """When they are beyond the limit, those whose death would free something, the largest first."""
         memory = {pid: found for pid in pids if (found := _memory(Path(f"/proc/{pid}"))) is not None}
-        shared = max(file_bytes, sum(found.shared_bytes for found in memory.values()))  # a mapped file of the cell is in both
-        if not memory or shared + socket_bytes + sum(found.private_bytes for found in memory.values()) <= self._limit:
+        left = self._limit - socket_bytes - sum(found.private_bytes for found in memory.values())
+        shared = sum(found.shared_bytes for found in memory.values())
+        if not memory or max(file_bytes, shared) <= left:  # a mapped file of the cell is in both
+            return []
+        if max(file_bytes, shared - sum(map(_in_common_bytes, memory))) <= left:
             return []
         sizes = {pid: found.private_bytes + found.shared_bytes for pid, found in memory.items()}
         if socket_bytes:
@@ -278,6 +282,21 @@ def _memory(process: Path) -> _Memory | None:
         return None
     found = {name: int(rest.split()[0]) * 1024 for name, _, rest in (line.partition(":") for line in lines[1:])}
     return _Memory(private_bytes=found["Pss_Anon"] + found["SwapPss"], shared_bytes=found["Pss_Shmem"])
+
+
+def _in_common_bytes(pid: int) -> int:
+    """A process's share of the memory that it gave back, which is the template's (smaps has the name before the figures)."""
+    total, is_counted = 0, False
+    try:
+        lines = Path(f"/proc/{pid}/smaps").read_text().splitlines()
+    except OSError:
+        return 0
+    for line in lines:
+        if line.startswith("Pss:") and is_counted:
+            total += int(line.split()[1]) * 1024
+        elif "-" in line.partition(" ")[0]:
+            is_counted = LIKENESS in line
+    return total
 
 
 def _descriptor_count(pid: int) -> int:

@@ -45,6 +45,7 @@ class TemplatePlan:
     code: Path
     staging: Path
     preload: tuple[str, ...]
+    rest_seconds: float  # 0: memory is never given back
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +244,7 @@ class Template:
         policy = self._plan.policy
         return {
             "preload": self._plan.preload,
+            "rest_seconds": self._plan.rest_seconds,
             "policy": {
                 "namespaces": policy.namespaces,
                 "steps": policy.steps,

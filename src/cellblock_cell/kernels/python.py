@@ -29,7 +29,9 @@ from typing import NoReturn, TextIO
 
 from cellblock_cell import warmth
 from cellblock_cell.kernels.python_shell import CellShell
+from cellblock_cell.likeness import NO_LIKENESSES, Likenesses
 from cellblock_cell.link import Decoder, Frame, Kind, encode, pieces
+from cellblock_cell.rest import Rest
 
 _READ_BYTES = 64 * 1024
 _SPARE_AFTER_SECONDS = 0.03  # a client that starts a session and calls at once is faster
@@ -69,7 +71,7 @@ def rehearse(calls: Sequence[str]) -> None:
         shell.execution_count = 1
 
 
-def main(connection: socket.socket, environment: Mapping[str, str]) -> None:
+def main(connection: socket.socket, environment: Mapping[str, str], likenesses: Likenesses = NO_LIKENESSES) -> None:
     """Be the kernel at this end of the connection until it closes; for a process of its own, just forked."""
     _environment.take(environment)
     _numpy_state.renew()  # `random` has its own handler of forks; uuid, secrets, ssl and default_rng ask the system
@@ -78,7 +80,7 @@ def main(connection: socket.socket, environment: Mapping[str, str]) -> None:
     sys.argv = [""]
     sys.path[:] = ["", *(entry for entry in sys.path if entry)]  # modules of the user's current directory
     vars(sys.modules["builtins"])["input"] = _no_input
-    _Kernel(connection).serve()
+    _Kernel(connection, likenesses).serve()
 
 
 class _Environment:
@@ -134,13 +136,15 @@ def _no_input(prompt: object = "", /) -> NoReturn:
 
 
 class _Kernel:
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, likenesses: Likenesses = NO_LIKENESSES) -> None:
         connection.setblocking(True)
         self._connection = connection
         self._decoder = Decoder()
         self._inbox: deque[Frame] = deque()
         self._lock = threading.Lock()  # guards the connection's sending side: display() may be called by any thread
         self._streams = _Streams()
+        self._rest = Rest(likenesses.kernel)
+        self._rest_seconds = likenesses.rest_seconds
         self._call = 0
         self._images = 0
         self._pid = os.getpid()
@@ -156,15 +160,22 @@ class _Kernel:
             while self._inbox:
                 frame = self._inbox.popleft()
                 if frame.kind is Kind.CALL:
+                    self._rest.call_came()
                     self._answer(frame.call, str(frame.meta["code"]))
+            if self._rest.is_due and self._is_left_alone(self._rest_seconds):
+                self._rest.begin()
 
     def _use_spare_time(self) -> None:
         """Until the first call comes, have the pages copied that runs write to; a cell that waits for its session, those of a DataFrame."""
         for seconds, touch in ((0, self._shell.touch), (_SPARE_AFTER_SECONDS, warmth.touch)):
-            ready, _, _ = select.select([self._connection], [], [], seconds)
-            if ready:
+            if not self._is_left_alone(seconds):
                 return
             touch()
+
+    def _is_left_alone(self, seconds: float) -> bool:
+        """Whether nothing comes for so long."""
+        ready, _, _ = select.select([self._connection], [], [], seconds)
+        return not ready
 
     def _receive(self, flags: int = 0) -> bool:
         """Read what is there; False at the end of the connection."""

@@ -49,6 +49,13 @@ class Serving(Group):
         minimum=0,
         maximum=1000,
     )
+    rest_seconds: float = setting(
+        10.0,
+        "how long nothing happens in a session before it gives back the memory that it has in common with others; 0: never",
+        unit="s",
+        minimum=0,
+        maximum=86_400,
+    )
     max_large_bodies: int = setting(
         4, "request bodies over 1 MB that are in memory at once; others wait", unit="bodies", minimum=1, maximum=1000
     )

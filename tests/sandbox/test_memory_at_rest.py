@@ -1,0 +1,132 @@
+"""What a session that nothing happens in gives back of its memory, and that it is the same session afterwards."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cellblock.runtime.builds import Runtime
+from cellblock.settings import table
+from cellblock_cell.pages import own_pages, writable_areas
+from cells import Bench, BenchCell
+from running_server import descendants, until
+
+REST_SECONDS = 0.2
+pytestmark = pytest.mark.skipif(os.uname().machine != "x86_64", reason="memory is given back on x86_64 only")
+
+PANDAS = (
+    "import pandas as pd; frame = pd.DataFrame({'k': list('abab') * 500, 'v': range(2000)}); print(frame.groupby('k').v.sum().to_dict())"
+)
+BUILD = """
+import hashlib, numpy, random
+chance = random.Random(3)
+things = [{"number": number, "text": "x" * (number % 97), "parts": [number, (number,), {number}]} for number in range(20000)]
+grid = numpy.arange(500_000.0).reshape(500, 1000)
+def digest():
+    text = repr(things).encode() + grid.tobytes() + repr(frame.describe()).encode()
+    return hashlib.sha256(text).hexdigest()
+"""
+CHANGE = """
+for number in chance.sample(range(len(things)), 500):
+    things[number]["parts"].append("y" * number)
+del things[100:200], things[-50:]
+grid[chance.randrange(500)] += 1
+frame = frame.sample(frac=0.99, random_state=1)
+print(digest())
+"""
+REFERENCE = "print({one!r} == digest())"
+
+
+@pytest.fixture(scope="module")
+def resting(built_runtime: Runtime) -> Iterator[Bench]:
+    """A node whose cells rest soon."""
+    made = Bench(dataclasses.replace(table.load(), rest_seconds=REST_SECONDS), built_runtime)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def cell(resting: Bench) -> Iterator[BenchCell]:
+    """A fresh cell of it."""
+    with resting.cell() as opened:
+        yield opened
+
+
+def kernel_of(cell: BenchCell) -> int:
+    """The process of its Python code."""
+    (kernel,) = descendants(cell.pid)
+    return kernel
+
+
+def given_back(pid: int) -> int:
+    """In how many places the process has memory of the likeness; one is where all processes have it to compare."""
+    return len(re.findall("/memfd:cellblock-likeness", Path(f"/proc/{pid}/maps").read_text()))
+
+
+def rest(bench: Bench) -> None:
+    """Wait until a session whose call came later has been at rest."""
+    with bench.cell() as later:
+        later.run("print(1)")
+        until(lambda: given_back(kernel_of(later)) > 1)
+
+
+def own_count(pid: int) -> int:
+    """How many pages the process has that it wrote to and no other has."""
+    process = Path(f"/proc/{pid}")
+    return sum(len(own_pages(process, area)) for area in writable_areas((process / "maps").read_text()))
+
+
+def host_figure(cell: BenchCell) -> int:
+    """What usage and limits are reckoned by."""
+    found = cell.memory()
+    assert found is not None
+    return found.now_bytes
+
+
+def test_a_kernel_at_rest_gives_back_most_of_its_own_memory(cell: BenchCell) -> None:
+    cell.run(PANDAS)
+    kernel = kernel_of(cell)
+    before, counted = own_count(kernel), host_figure(cell)
+    until(lambda: own_count(kernel) < 0.7 * before)
+    assert given_back(kernel) > 1
+    until(lambda: host_figure(cell) < counted)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an agent's memory is closed to an ordinary user")
+def test_an_agent_at_rest_gives_back_most_of_its_own_memory(cell: BenchCell) -> None:
+    cell.run(PANDAS)
+    before = own_count(cell.pid)
+    until(lambda: own_count(cell.pid) < 0.7 * before)
+    assert given_back(cell.pid) > 1
+
+
+def test_a_session_is_the_same_after_each_rest(resting: Bench, cell: BenchCell) -> None:
+    cell.run(PANDAS)
+    cell.run(BUILD)
+    for _ in range(3):
+        digest = cell.probe(CHANGE)
+        rest(resting)
+        assert cell.probe(REFERENCE.format(one=digest)) == "True"
+    assert cell.probe("import threading; t = threading.Thread(target=print, args=('alive',)); t.start(); t.join()") == "alive"
+    assert cell.shell("echo alive") == "alive"
+    assert given_back(kernel_of(cell)) > 1
+
+
+def test_a_session_that_waits_for_its_first_call_keeps_its_memory(resting: Bench) -> None:
+    with resting.cell() as waiting:
+        rest(resting)
+        assert given_back(kernel_of(waiting)) == 1
+
+
+def test_a_kernel_with_a_thread_is_left_alone(resting: Bench) -> None:
+    with resting.cell() as threaded:
+        threaded.run("import threading; ended = threading.Event(); thread = threading.Thread(target=ended.wait); thread.start()")
+        rest(resting)
+        assert given_back(kernel_of(threaded)) == 1
+        threaded.run("ended.set(); thread.join()")
+        until(lambda: given_back(kernel_of(threaded)) > 1)
