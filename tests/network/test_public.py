@@ -16,7 +16,7 @@ from cellblock.sandbox.network_stacks import NAME_SERVER, Stack
 from cells import BenchCell
 from network.conftest import Opened
 from network.world import ECHO_PORT, MACHINE, PRIVATE, PUBLIC, SERVICE_PORT, WEB_PORT, World
-from processes import command_line, descendants, is_alive, status_of
+from processes import children, command_line, descendants, is_alive, status_of
 from running_server import serving, until
 
 pytestmark = pytest.mark.root
@@ -253,8 +253,8 @@ def test_the_stack_has_no_file_and_no_right_of_the_host(node: Opened, stack: str
 
 
 def stacks(program: str) -> set[int]:
-    """Every stack of this program that this process has started."""
-    return {pid for pid in descendants(os.getpid()) if command_line(pid) and Path(command_line(pid)[0]).name == program}
+    """Every stack of this program that this process has started; what a stack forks for a moment is none."""
+    return {pid for pid in children(os.getpid()) if Path((command_line(pid) or [""])[0]).name == program}
 
 
 def test_a_stack_does_not_outlive_a_server_that_was_killed(tmp_path: Path, stack: str) -> None:
