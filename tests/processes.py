@@ -11,6 +11,11 @@ def is_alive(pid: int) -> bool:
     return state not in {"", "Z", "X"}
 
 
+def every_process() -> list[int]:
+    """Of this machine, as far as this process sees it."""
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
 def children(pid: int) -> list[int]:
     """The live processes that one started (proc(5), children)."""
     found: list[int] = []
@@ -21,7 +26,7 @@ def children(pid: int) -> list[int]:
 
 def descendants(pid: int) -> set[int]:
     """Every live process below one, in its and in deeper PID namespaces."""
-    states = {int(entry.name): _state_and_parent(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdigit()}
+    states = {one: _state_and_parent(one) for one in every_process()}
     parents = {one: parent for one, (state, parent) in states.items() if state not in {"", "Z", "X"}}
     found: set[int] = set()
     while more := {child for child, parent in parents.items() if parent in found | {pid}} - found:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from processes import descendants, status_of
+from processes import every_process, status_of
 from running_server import RunningServer, ServedSession, refused, templates_of, texts, until
 
 TOOLS = {
@@ -87,15 +87,22 @@ def test_session_that_is_over_keeps_its_reason_and_every_later_error_names_it(se
 
 
 def agent_of(server: RunningServer, session: ServedSession) -> int:
-    """The cell's first process as the host has it."""
+    """The cell's first process as the host has it. A cell whose template was killed is no longer below the server."""
     mark = f"mark-{session.id}"
     session.write(**{mark: "here"})
 
     def found() -> int:
-        below = {pid for home in server.homes for pid in descendants(home)}
-        return next((pid for pid in below if is_first(pid) and Path(f"/proc/{pid}/root/workspace/{mark}").exists()), 0)
+        return next((pid for pid in every_process() if is_first(pid) and has_file(pid, mark)), 0)
 
-    return until(found)  # other cells come and go meanwhile
+    return until(found)
+
+
+def has_file(pid: int, name: str) -> bool:
+    """Whether it is in the workspace as a process sees it; another user's processes are not for us to look at."""
+    try:
+        return Path(f"/proc/{pid}/root/workspace/{name}").exists()
+    except OSError:
+        return False
 
 
 def is_first(pid: int) -> bool:

@@ -177,7 +177,7 @@ def _task_answer(cell: FakeCell, request: Call[Any]) -> Any:
 def _file_answer(cell: FakeCell, request: Call[Any]) -> Any:
     match request:
         case WriteFiles():
-            cell.files.update({file.path: file.data for file in request.files})
+            cell.files.update({file.path: bytes(file.data) for file in request.files})
             return FilesWritten(len(request.files))
         case ReadFiles():
             return FilesRead(tuple(_read(cell, path) for path in request.paths))
