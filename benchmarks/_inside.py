@@ -108,7 +108,7 @@ async def inside(directory: Path, *, pool: int) -> AsyncIterator[Inside]:
         try:
             async with AsyncExitStack() as parts:
                 node = LocalNode(chosen, built)
-                running = await server._start(chosen, node, parts, MonotonicClock())
+                running = await server._start(chosen, server.Alone(chosen, node), parts, MonotonicClock())
                 client, secret = dry_client(chosen.data_dir)
                 yield Inside(running.application, running.live, node, chosen, client, secret, Tap(client, is_dry=True))
         finally:
