@@ -100,7 +100,7 @@ def scope_of(request: Tapped) -> Message:
 @asynccontextmanager
 async def inside(directory: Path, *, pool: int) -> AsyncIterator[Inside]:
     """Everything that `cellblock serve` starts behind its HTTP server, its log lines in a file."""
-    chosen = replace(settings.load(), data_dir=directory / "data", pool_size=pool)
+    chosen = replace(settings.load(), data_dir=directory / "data", pool_size=pool, max_pool_size=0)
     chosen.data_dir.mkdir()
     built = await asyncio.to_thread(builds.build, chosen, lambda progress: None)
     with (directory / "log").open("w") as lines:
