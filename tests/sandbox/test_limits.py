@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -66,6 +67,33 @@ for _ in range(60):
         signal.pause()
 for child in children:
     os.waitpid(child, 0)
+"""
+NAMED_FILE = """
+import mmap
+def shared(descriptor, flags):
+    memory = mmap.mmap(descriptor, 180 << 20, flags)
+    for start in range(0, len(memory), 1 << 20):
+        memory[start : start + (1 << 20)] = bytes(1 << 20)
+    return memory
+with open("/tmp/memfd:cellblock-likeness (deleted)", "w+b") as file:
+    file.truncate(180 << 20)
+    held = [shared(file.fileno(), mmap.MAP_SHARED), shared(-1, mmap.MAP_SHARED | mmap.MAP_ANONYMOUS)]
+print("held")
+signal.pause()
+"""
+COPIED_LIKENESS = """
+import mmap
+name = "/memfd:cellblock-likeness"
+start, end = next((int(bound, 16) for bound in line.split()[0].split("-")) for line in open("/proc/self/maps") if name in line)
+libc.mremap.restype = ctypes.c_void_p
+for _ in range(-(-(180 << 20) // (end - start))):
+    libc.mremap(ctypes.c_void_p(start), ctypes.c_size_t(end - start), ctypes.c_size_t(end - start), 5, None)
+    ctypes.memset(start, 1, end - start)
+memory = mmap.mmap(-1, 180 << 20)
+for start in range(0, len(memory), 1 << 20):
+    memory[start : start + (1 << 20)] = bytes(1 << 20)
+print("held")
+signal.pause()
 """
 HIDE = "libc.prctl(4, 0, 0, 0, 0); print(libc.prctl(3, 0, 0, 0, 0))"  # PR_SET_DUMPABLE, PR_GET_DUMPABLE
 FORK = """
@@ -212,6 +240,16 @@ def test_a_process_that_hides_from_its_own_user_is_measured_all_the_same(limited
     with limited.cell(memory_bytes=256 * MIB) as tight:
         assert tight.probe(HIDE) == "0"
         assert killed_for_memory(tight.run(EAT_AND_STAY), 256)
+
+
+@pytest.mark.parametrize("code", [NAMED_FILE, COPIED_LIKENESS], ids=["a file of that name", "changed copies of it"])
+def test_memory_that_looks_like_what_sessions_have_in_common_counts_as_any_other(limited: Bench, code: str) -> None:
+    if code is COPIED_LIKENESS and os.uname().machine != "x86_64":
+        pytest.skip("sessions have memory in common on x86_64 only")
+    with limited.cell(memory_bytes=300 * MIB, tmp_bytes=200 * MIB) as tight:
+        run = tight.run(PRELUDE + code, timeout_seconds=20)
+        assert killed_for_memory(run, 300), run
+        assert tight.probe("print('alive')") == "alive"
 
 
 def test_processes_are_bounded(limited: Bench) -> None:

@@ -9,10 +9,11 @@ import asyncio
 import contextlib
 import itertools
 import os
+import re
 import select
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +37,11 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 _TMPFS = ("workspace", "tmp", "dev/shm", "home/cell")
 _MEMORY_INFO = Path("/proc/meminfo")
+_SMAPS_BYTES = 16 * 1024 * 1024  # of a cell's processes, at one look: some twenty thousand areas; what lies beyond counts as the cell's
+_IN_COMMON = re.compile(  # the whole name: a cell has files of any name below its directories, and memfd_create is denied where this counts
+    rb"^[0-9a-f]+-[0-9a-f]+ ...p [0-9a-f]+ [0-9a-f:]+ [0-9]+ +/memfd:%b \(deleted\)\n((?:[A-Z]\w+:.*\n)+)" % LIKENESS.encode(), re.MULTILINE
+)
+_FIGURE = re.compile(rb"^(\w+): +([0-9]+) kB$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +152,7 @@ class SampledGroup:
         shared = sum(found.shared_bytes for found in memory.values())
         if not memory or max(file_bytes, shared) <= left:  # a mapped file of the cell is in both
             return []
-        if max(file_bytes, shared - sum(map(_in_common_bytes, memory))) <= left:
+        if max(file_bytes, shared - _in_common_bytes(memory)) <= left:
             return []
         sizes = {pid: found.private_bytes + found.shared_bytes for pid, found in memory.items()}
         if socket_bytes:
@@ -284,18 +290,19 @@ def _memory(process: Path) -> _Memory | None:
     return _Memory(private_bytes=found["Pss_Anon"] + found["SwapPss"], shared_bytes=found["Pss_Shmem"])
 
 
-def _in_common_bytes(pid: int) -> int:
-    """A process's share of the memory that it gave back, which is the template's (smaps has the name before the figures)."""
-    total, is_counted = 0, False
-    try:
-        lines = Path(f"/proc/{pid}/smaps").read_text().splitlines()
-    except OSError:
-        return 0
-    for line in lines:
-        if line.startswith("Pss:") and is_counted:
-            total += int(line.split()[1]) * 1024
-        elif "-" in line.partition(" ")[0]:
-            is_counted = LIKENESS in line
+def _in_common_bytes(pids: Iterable[int]) -> int:
+    """The processes' shares of the memory that they gave back, which is the template's; what they wrote over it is their own."""
+    total, left = 0, _SMAPS_BYTES
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/smaps", "rb") as areas:
+                text = areas.read(left)
+        except OSError:
+            continue
+        left -= len(text)
+        for figures in _IN_COMMON.findall(text):
+            found = {name: int(value) for name, value in _FIGURE.findall(figures)}
+            total += max(0, found.get(b"Pss", 0) - found.get(b"Anonymous", 1 << 62)) * 1024
     return total
 
 
