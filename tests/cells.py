@@ -11,10 +11,11 @@ import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any, TypeVar
 
 import pyseccomp
+import pytest
 
 from cellblock.model.calls import NO_GRANTS, Call, CellLimits, CellUsage, Grants, MemoryUse, ReplyT, Run, RunCode, RunCommand
 from cellblock.nodes.local import LocalCell, LocalNode, policy_for
@@ -205,6 +206,16 @@ def kept_benches(make: Weakened) -> Iterator[Weakened]:
     finally:
         for bench in benches.values():
             bench.close()
+
+
+@contextmanager
+def limited_by(kind: str, runtime: Runtime) -> Iterator[Bench]:
+    """A node whose cells have limits of this kind, "v2", "v1" or "none"; the test is skipped where the host has another kind."""
+    with closing(Bench(bench_settings(cgroup="none" if kind == "none" else "auto"), runtime)) as bench:
+        if bench.node.group_kind != kind:
+            other = "that this user may write to" if bench.node.group_kind == "none" else f"which cgroup {bench.node.group_kind} has here"
+            pytest.skip(f"needs the memory and process controllers in cgroup {kind}, {other}")
+        yield bench
 
 
 def weaker_policy(runtime: Runtime, *, without: tuple[str, ...] = (), **changes: Any) -> Policy:

@@ -74,7 +74,7 @@ def postgres() -> Iterator[PostgresServer]:
     """A server for the block; the test is skipped where PostgreSQL is not installed."""
     found = sorted(PROGRAMS.glob("*/bin/initdb"))
     if not found:
-        pytest.skip("PostgreSQL is not installed: apt install postgresql")
+        pytest.skip("needs PostgreSQL (apt install postgresql)")
     user = _user()
     directory = Path(tempfile.mkdtemp(prefix="cellblock-pg-", dir="/tmp"))  # a socket's path is short, and pytest's directories are closed
     if user is not None:

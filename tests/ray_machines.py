@@ -111,7 +111,7 @@ class RayMachines:
 def ray_machines(**variables: str) -> Iterator[RayMachines]:
     """For a block; the test is skipped where Ray is not installed."""
     if importlib.util.find_spec("ray") is None:
-        pytest.skip("Ray is not installed: pip install 'cellblock[cluster]'")
+        pytest.skip("needs Ray (pip install 'cellblock[cluster]')")
     base = Path(tempfile.mkdtemp(prefix="cellblock-ray-", dir="/tmp"))  # sockets' paths are short
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "CELLBLOCK_"))}
     own = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_enable_metrics_collection": "0", "HOME": str(base)}

@@ -17,7 +17,9 @@ def ip(*words: str) -> None:
     """The program of iproute2."""
     done = subprocess.run(["ip", *words], capture_output=True, text=True, timeout=20, check=False)
     if done.returncode != 0:
-        pytest.skip(f"this machine does not let root do `ip {' '.join(words)}`: {done.stderr.strip()}")
+        pytest.skip(
+            f"needs a machine that lets root lay wires between network namespaces: `ip {' '.join(words)}` said {done.stderr.strip()}"
+        )
 
 
 @dataclass(frozen=True)

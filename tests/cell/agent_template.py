@@ -41,6 +41,8 @@ def be_agent(request: dict[str, dict[str, str] | str], link: socket.socket) -> N
     try:
         linux.close_all_but(link.fileno())
         linux.prctl(PR_SET_CHILD_SUBREAPER, 1)
+        if os.geteuid() == 0:
+            linux.drop_capabilities()  # no cell has them
         limit = request.pop("file_bytes", None)
         config = agent.AgentConfig(**request)
         if limit:

@@ -211,7 +211,7 @@ def make_device(path: Path) -> None:
     try:
         os.mknod(path, 0o20666, os.makedev(1, 3))
     except PermissionError:
-        pytest.skip("only root makes devices")
+        pytest.skip("needs root outside a user namespace: nobody else makes devices")
 
 
 def test_reading_goes_on_after_a_file_that_cannot_be_read(agent: AgentClient) -> None:
@@ -237,7 +237,6 @@ def test_link_to_a_file_of_the_workspace_can_be_read(agent: AgentClient) -> None
     assert agent.file("link").files[0] == b"x"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
 def test_file_without_read_permission_is_denied(agent: AgentClient) -> None:
     agent.write({"a": b"x"})
     (agent.workspace / "a").chmod(0)

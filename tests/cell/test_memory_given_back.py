@@ -73,6 +73,8 @@ thread.start()
 found = {"thread": give_back()}
 ended.set()
 thread.join()
+while len(os.listdir("/proc/self/task")) > 1:  # its end is told before the kernel has seen it
+    pass
 linux._libc.mlock(ctypes.c_void_p(start), ctypes.c_size_t(PAGE))
 found["locked memory"] = give_back()
 linux._libc.munlock(ctypes.c_void_p(start), ctypes.c_size_t(PAGE))
@@ -119,7 +121,7 @@ def _run(python: str, code: str, home: Path) -> Any:
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     if found == "not here":
-        pytest.skip("no routine for this processor")
+        pytest.skip("needs an x86_64 processor: memory is given back on no other")
     return found
 
 

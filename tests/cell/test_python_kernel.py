@@ -304,7 +304,7 @@ def test_kernel_may_look_at_its_own_process(agent: AgentClient) -> None:
     assert agent.run("open('/proc/self/maps').readline() != ''").text == "True"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs a file that only its owner can read")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, whose agent's file stays its own")
 def test_memory_killer_takes_user_code_first(agent: AgentClient) -> None:
     assert agent.run("int(open('/proc/self/oom_score_adj').read())").text == "1000"
     assert agent.command("until grep -q 1000 /proc/$$/oom_score_adj; do :; done", timeout_seconds=5).meta["exit_code"] == 0

@@ -18,7 +18,7 @@ PROBED_SECONDS = 20  # TCP's own probes find the cut, and some for a busy machin
 
 pytestmark = [
     pytest.mark.root,
-    pytest.mark.skipif(shutil.which("ip") is None, reason="iproute2 is not installed"),
+    pytest.mark.skipif(shutil.which("ip") is None, reason="needs ip (apt install iproute2)"),
     pytest.mark.slow,
 ]
 

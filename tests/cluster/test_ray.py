@@ -132,7 +132,7 @@ def test_sessions_of_a_killed_raylet_end_and_new_ones_go_elsewhere(on_ray: OnRay
 
 
 @pytest.mark.root
-@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("ip") is None, reason="needs root and iproute2")
+@pytest.mark.skipif(shutil.which("ip") is None, reason="needs ip (apt install iproute2)")
 def test_machine_whose_network_is_cut_is_over_by_rays_word(on_ray: OnRay) -> None:
     """Its node still reaches the database, by a socket that no wire carries: nothing but Ray knows."""
     with pulled_wire() as wire:

@@ -208,7 +208,7 @@ def test_files_travel_beside_running_code(session: ServedSession) -> None:
     assert until(lambda: session.invoke("getTask", taskId=task)["structuredContent"]["stdout"]) == "went"
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl (apt install curl)")
 def test_curl_sends_and_fetches_a_file(session: ServedSession, tmp_path: Path) -> None:
     (tmp_path / "in").write_bytes(BYTES * 100)
     keys = f"{session.server.key_id}:{session.server.secret}"

@@ -57,7 +57,7 @@ def low_limit(template: int) -> Iterator[Callable[[], None]]:
 def full_group(template: int) -> Iterator[Callable[[], None]]:
     """A control group that may hold no process more than the one that is moved there."""
     if not (PROCESSES / "tasks").exists():
-        pytest.skip("this host has no controller of version 1 for processes")
+        pytest.skip("needs the controller of processes in a hierarchy of cgroup v1")
     group = own_group(PROCESSES) / f"host-{os.getpid()}-{template}"
     group.mkdir()
     (group / "pids.max").write_text("1")
@@ -137,7 +137,7 @@ def test_a_stock_client_tries_a_start_again_until_the_host_has_room(server: Runn
 
 
 @pytest.mark.root
-@pytest.mark.skipif(not (MEMORY / "tasks").exists(), reason="this host has no memory controller of version 1")
+@pytest.mark.skipif(not (MEMORY / "tasks").exists(), reason="needs the memory controller in a hierarchy of cgroup v1")
 def test_a_host_out_of_memory_takes_the_largest_user_process_says_so_and_goes_on(tmp_path: Path, outer: Path) -> None:
     with inside(outer):
         starting = serving(tmp_path / "data", pool_size=0)

@@ -11,18 +11,9 @@ from cells import Bench, BenchCell, Weakened, bench_settings, kept_benches, weak
 
 
 @pytest.fixture(scope="session")
-def strong(built_runtime: Runtime) -> Iterator[Bench]:
-    """All barriers, one node for all tests of a worker."""
-    bench = Bench(bench_settings(), built_runtime)
-    yield bench
-    bench.close()
-
-
-@pytest.fixture
-def cell(strong: Bench) -> Iterator[BenchCell]:
-    """A cell with all barriers."""
-    with strong.cell() as opened:
-        yield opened
+def strong(bench: Bench) -> Bench:
+    """All barriers, as its name says beside those of the weakened."""
+    return bench
 
 
 @pytest.fixture(scope="session")

@@ -56,7 +56,7 @@ def old(number):
 """
 TABLE = "print(json.dumps({{number: answer(number, {door}) for number in {numbers}}}))"
 
-on_x86_64 = pytest.mark.skipif(platform.machine() != "x86_64", reason="other machines have one door")
+on_x86_64 = pytest.mark.skipif(platform.machine() != "x86_64", reason="needs an x86_64 processor: others have one door")
 
 
 def numbers(names: tuple[str, ...]) -> dict[str, int]:
@@ -110,6 +110,6 @@ def test_no_call_has_a_second_entrance_by_32_bit_programs(cell: BenchCell, unfil
     asked = list(OLD_DOOR_NUMBERS.values())
     without = answers(unfiltered, asked, door="old")
     if without[OLD_DOOR_NUMBERS["getpid"]] in ("killed", str(ENOSYS)):
-        pytest.skip("this kernel has no door for 32-bit programs")
+        pytest.skip("needs a kernel that runs 32-bit programs (CONFIG_IA32_EMULATION)")
     assert without[OLD_DOOR_NUMBERS["getpid"]] == "0"
     assert set(answers(cell, [*asked, *range(450)], door="old").values()) == {str(ENOSYS)}

@@ -25,7 +25,7 @@ def fenced(weakened: Weakened) -> Iterator[BenchCell]:
 @pytest.fixture(autouse=True)
 def kernel_with_landlock(unfiltered: BenchCell) -> None:
     if unfiltered.probe(PRESENT) != "done":
-        pytest.skip("this kernel has no Landlock")
+        pytest.skip("needs a kernel with Landlock: 5.13, and `landlock` among its modules (CONFIG_LSM)")
 
 
 def test_nothing_can_be_mounted_even_with_every_capability(fenced: BenchCell, privileged: BenchCell) -> None:

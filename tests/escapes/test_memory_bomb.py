@@ -77,7 +77,7 @@ print(total >> 20)
 
 def grants_control_groups(bench: Bench) -> None:
     if bench.node.group_kind == "none":
-        pytest.skip("no control groups that this user may write to")
+        pytest.skip("needs the memory and process controllers of cgroup v1 or v2, and the right to write there")
 
 
 def test_memory_of_one_process_is_bounded_and_its_death_is_told(strong: Bench) -> None:

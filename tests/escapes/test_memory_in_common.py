@@ -8,7 +8,7 @@ import pytest
 
 from cells import Bench, BenchCell, on_host
 
-pytestmark = pytest.mark.skipif(os.uname().machine != "x86_64", reason="memory is given back on x86_64 only")
+pytestmark = pytest.mark.skipif(os.uname().machine != "x86_64", reason="needs an x86_64 processor: memory is given back on no other")
 
 FIND = """
 lines = [line.split() for line in open('/proc/self/maps') if '/memfd:cellblock-likeness' in line]

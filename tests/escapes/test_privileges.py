@@ -58,6 +58,6 @@ def test_a_program_that_makes_its_user_root_does_not_do_so_in_a_cell(built_runti
 @pytest.mark.parametrize("number", [0, 999])
 def test_another_user_cannot_be_taken(cell: BenchCell, privileged: BenchCell, number: int) -> None:
     if number == 999 and privileged.probe("print(open('/proc/self/uid_map').read().count('999'))") == "0":
-        pytest.skip("an ordinary user's cells have one id")
+        pytest.skip("needs root: an ordinary user's cells have one id")
     assert privileged.probe(SET_ID.format(number)) == ("EINVAL" if number == 0 else "done")  # 0 is no id of a cell's namespace
     assert cell.probe(SET_ID.format(number)) in ("EPERM", "EINVAL")

@@ -48,6 +48,6 @@ def test_timers_and_queued_signals_are_bounded(cell: BenchCell, weakened: Weaken
 def test_asynchronous_requests_of_the_machine_cannot_be_reserved(cell: BenchCell, unfiltered: BenchCell) -> None:
     probe = REQUESTS.format(number=number_of("io_setup"))
     if unfiltered.probe(probe) == "ENOSYS":
-        pytest.skip("this kernel has no asynchronous requests")
+        pytest.skip("needs a kernel with asynchronous requests (CONFIG_AIO)")
     assert unfiltered.probe(probe) in ("done", "EAGAIN")
     assert cell.probe(probe) == "EPERM"

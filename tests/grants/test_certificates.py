@@ -85,7 +85,7 @@ def strange(server: RunningServer, authority: Authority) -> Iterator[ServedSessi
 @pytest.mark.parametrize("client", CLIENTS)
 def test_client_trusts_the_certificate_of_the_sessions_start(trusting: ServedSession, strange: ServedSession, client: str) -> None:
     if client == "git" and not shutil.which("git"):
-        pytest.skip("needs git")
+        pytest.skip("needs git (apt install git)")
     assert "of the page" not in str(strange.command(CLIENTS[client])), "it is trusted without"
     assert "of the page" in trusting.command(CLIENTS[client])["structuredContent"]["stdout"]
 

@@ -6,19 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from cellblock.runtime.builds import Runtime
-from cells import Bench, BenchCell, bench_settings
+from cells import Bench, BenchCell
 
 
 @pytest.fixture(scope="module")
-def bench(built_runtime: Runtime) -> Iterator[Bench]:
-    """A node."""
-    bench = Bench(bench_settings(), built_runtime)
-    yield bench
-    bench.close()
-
-
-@pytest.fixture(scope="module")
-def cell(bench: Bench) -> BenchCell:
-    """A cell that the module's tests share; the bench closes it."""
-    return bench.open()
+def cell(bench: Bench) -> Iterator[BenchCell]:
+    """A cell that the module's tests share."""
+    with bench.cell() as opened:
+        yield opened

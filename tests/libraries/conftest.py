@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -21,6 +22,5 @@ PRELOADED = (
 @pytest.fixture(scope="session")
 def bench(built_runtime: Runtime) -> Iterator[Bench]:
     """A node whose cells have all barriers."""
-    made = Bench(dataclasses.replace(bench_settings(), preload=PRELOADED), built_runtime)
-    yield made
-    made.close()
+    with closing(Bench(dataclasses.replace(bench_settings(), preload=PRELOADED), built_runtime)) as made:
+        yield made

@@ -1,4 +1,4 @@
-"""One node with all barriers for the tests of a worker, and nodes on a small internet."""
+"""Nodes on a small internet."""
 
 from __future__ import annotations
 
@@ -14,21 +14,6 @@ from cells import Bench, BenchCell, bench_settings, kept_benches, weaker_policy
 from network.world import World, small_internet
 
 Opened = Callable[..., Bench]
-
-
-@pytest.fixture(scope="session")
-def bench(built_runtime: Runtime) -> Iterator[Bench]:
-    """A node that has started."""
-    made = Bench(bench_settings(), built_runtime)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def cell(bench: Bench) -> Iterator[BenchCell]:
-    """A fresh cell of it, in network mode SANDBOX."""
-    with bench.cell() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +39,7 @@ def stack(request: pytest.FixtureRequest) -> str:
     """Each user-mode network stack; leaves a test out, by name, where one cannot run."""
     name = str(request.param)
     if reason := next(stack for stack in STACKS if stack.name == name).missing():
-        pytest.skip(f"no user-mode network: {reason}")
+        pytest.skip(f"needs a user-mode network: {reason}")
     return name
 
 

@@ -214,7 +214,12 @@ def test_a_stack_has_only_so_many_successors(node: Opened, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    "stack", ["slirp4netns", pytest.param("pasta", marks=pytest.mark.xfail(strict=True, reason="why auto leaves pasta out"))], indirect=True
+    "stack",
+    [
+        "slirp4netns",
+        pytest.param("pasta", marks=pytest.mark.xfail(strict=True, reason="pasta keeps the port on the machine, so `auto` leaves it out")),
+    ],
+    indirect=True,
 )
 def test_a_session_opens_no_port_of_the_machine_by_sending_from_it(public: BenchCell, world: World) -> None:
     send = """

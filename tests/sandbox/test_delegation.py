@@ -60,7 +60,7 @@ def group() -> Iterator[Divisible]:
     root = next((Path(line[1]) for line in lines if line[2] == "cgroup2" and os.access(line[1], os.W_OK)), None)
     names = [name for name in (root / "cgroup.controllers").read_text().split() if name not in THREADED] if root else []
     if root is None or not names:
-        pytest.skip("no hierarchy of version 2 with a controller of whole processes, or it is not this user's")
+        pytest.skip("needs a hierarchy of cgroup v2 with a controller of whole processes, and the right to write to it")
     control = root / "cgroup.subtree_control"
     was_on = names[0] in control.read_text().split()
     control.write_text(f"+{names[0]}")

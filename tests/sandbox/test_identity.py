@@ -85,9 +85,8 @@ def test_a_cell_has_one_user_whoever_runs_the_host(identities: IdentityRange) ->
     assert identities.take().gid_map == "1000 0 1\n"
 
 
+@pytest.mark.usefixtures("ordinary_user")
 def test_an_ordinary_users_cells_share_the_users_id() -> None:
-    if os.geteuid() == 0:
-        pytest.skip("root has a range")
     identities = IdentityRange(base=BASE, count=COUNT, blocks=Blocks(Path("/nowhere")))
     assert identities.template_uid_map == f"0 {os.geteuid()} 1\n"
     assert identities.take() == identities.take()

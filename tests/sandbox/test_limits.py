@@ -9,7 +9,7 @@ import pytest
 
 from cellblock.model.calls import FileToWrite, RemoveFiles, Run, WriteFiles
 from cellblock.runtime.builds import Runtime
-from cells import MIB, PRELUDE, Bench, BenchCell, bench_settings
+from cells import MIB, PRELUDE, Bench, BenchCell, limited_by
 from left_behind import held
 
 NO_BARRIER = 4096 * MIB
@@ -160,13 +160,8 @@ FILL_EVERYTHING = "\n".join(FILL.format(path=path) for path in ("big", "/tmp/big
 @pytest.fixture(scope="module", params=["v2", "v1", "none"])
 def limited(request: pytest.FixtureRequest, built_runtime: Runtime) -> Iterator[Bench]:
     """A node with this kind of limits."""
-    bench = Bench(bench_settings(cgroup="none" if request.param == "none" else "auto"), built_runtime)
-    try:
-        if bench.node.group_kind != request.param:
-            pytest.skip(f"this host has no cgroup {request.param} controllers that this user may write, or stronger ones")
+    with limited_by(request.param, built_runtime) as bench:
         yield bench
-    finally:
-        bench.close()
 
 
 def killed_for_memory(run: Run, megabytes: int) -> bool:
@@ -227,9 +222,8 @@ def test_what_waits_in_sockets_is_bounded_and_told(limited: Bench) -> None:
         assert tight.probe("print('alive')") == "alive"
 
 
+@pytest.mark.parametrize("limited", ["none"], indirect=True)  # what waits in no socket is no memory where the kernel counts
 def test_a_crowd_that_is_over_the_limit_together_is_ended(limited: Bench) -> None:
-    if limited.node.group_kind != "none":
-        pytest.skip("what waits in no socket is no memory where the kernel counts")
     with limited.cell(memory_bytes=512 * MIB) as tight:
         assert killed_for_memory(tight.run(PRELUDE + CROWD), 512)
         assert tight.probe("print('alive')") == "alive"
@@ -259,9 +253,8 @@ def test_processes_are_bounded(limited: Bench) -> None:
         assert cell.probe("print('alive')") == "alive"
 
 
+@pytest.mark.parametrize("limited", ["v2", "v1"], indirect=True)  # sampling does not bound it
 def test_cpu_time_is_bounded(limited: Bench) -> None:
-    if limited.node.group_kind == "none":
-        pytest.skip("sampling does not bound CPU time")
     with limited.cell(cpus=0.25) as cell:
         assert float(cell.probe(BURN)) < 0.5
 

@@ -6,6 +6,7 @@ import dataclasses
 import os
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from cells import Bench, BenchCell
 from running_server import descendants, until
 
 REST_SECONDS = 0.2
-pytestmark = pytest.mark.skipif(os.uname().machine != "x86_64", reason="memory is given back on x86_64 only")
+pytestmark = pytest.mark.skipif(os.uname().machine != "x86_64", reason="needs an x86_64 processor: memory is given back on no other")
 
 PANDAS = (
     "import pandas as pd; frame = pd.DataFrame({'k': list('abab') * 500, 'v': range(2000)}); print(frame.groupby('k').v.sum().to_dict())"
@@ -43,18 +44,10 @@ REFERENCE = "print({one!r} == digest())"
 
 
 @pytest.fixture(scope="module")
-def resting(built_runtime: Runtime) -> Iterator[Bench]:
+def bench(built_runtime: Runtime) -> Iterator[Bench]:
     """A node whose cells rest soon."""
-    made = Bench(dataclasses.replace(table.load(), rest_seconds=REST_SECONDS), built_runtime)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def cell(resting: Bench) -> Iterator[BenchCell]:
-    """A fresh cell of it."""
-    with resting.cell() as opened:
-        yield opened
+    with closing(Bench(dataclasses.replace(table.load(), rest_seconds=REST_SECONDS), built_runtime)) as made:
+        yield made
 
 
 def kernel_of(cell: BenchCell) -> int:
@@ -97,7 +90,7 @@ def test_a_kernel_at_rest_gives_back_most_of_its_own_memory(cell: BenchCell) -> 
     until(lambda: host_figure(cell) < counted)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="an agent's memory is closed to an ordinary user")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: an agent's memory is closed to its own user")
 def test_an_agent_at_rest_gives_back_a_part_of_its_own_memory(cell: BenchCell) -> None:
     cell.run(PANDAS)
     before = own_count(cell.pid)
@@ -105,28 +98,28 @@ def test_an_agent_at_rest_gives_back_a_part_of_its_own_memory(cell: BenchCell) -
     assert given_back(cell.pid) > 1
 
 
-def test_a_session_is_the_same_after_each_rest(resting: Bench, cell: BenchCell) -> None:
+def test_a_session_is_the_same_after_each_rest(bench: Bench, cell: BenchCell) -> None:
     cell.run(PANDAS)
     cell.run(BUILD)
     for _ in range(3):
         digest = cell.probe(CHANGE)
-        rest(resting)
+        rest(bench)
         assert cell.probe(REFERENCE.format(one=digest)) == "True"
     assert cell.probe("import threading; t = threading.Thread(target=print, args=('alive',)); t.start(); t.join()") == "alive"
     assert cell.shell("echo alive") == "alive"
     assert given_back(kernel_of(cell)) > 1
 
 
-def test_a_session_that_waits_for_its_first_call_keeps_its_memory(resting: Bench) -> None:
-    with resting.cell() as waiting:
-        rest(resting)
+def test_a_session_that_waits_for_its_first_call_keeps_its_memory(bench: Bench) -> None:
+    with bench.cell() as waiting:
+        rest(bench)
         assert given_back(kernel_of(waiting)) == 1
 
 
-def test_a_kernel_with_a_thread_is_left_alone(resting: Bench) -> None:
-    with resting.cell() as threaded:
+def test_a_kernel_with_a_thread_is_left_alone(bench: Bench) -> None:
+    with bench.cell() as threaded:
         threaded.run("import threading; ended = threading.Event(); thread = threading.Thread(target=ended.wait); thread.start()")
-        rest(resting)
+        rest(bench)
         assert given_back(kernel_of(threaded)) == 1
         threaded.run("ended.set(); thread.join()")
         until(lambda: given_back(kernel_of(threaded)) > 1)

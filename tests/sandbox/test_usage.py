@@ -10,21 +10,18 @@ import pytest
 from cellblock.errors import CellEnded
 from cellblock.model.calls import CellUsage, RunCommand
 from cellblock.runtime.builds import Runtime
-from cells import MIB, Bench, BenchCell, bench_settings
+from cells import MIB, Bench, BenchCell, limited_by
 from running_server import until
 
 BURN = "import time\nend = time.process_time() + {seconds}\nwhile time.process_time() < end: pass"
 
+COUNTED = ("v2", "v1")  # by the kernel, not by samples
 
-@pytest.fixture(scope="module", params=["v2", "v1", "none"])
+
+@pytest.fixture(scope="module", params=[*COUNTED, "none"])
 def measured(request: pytest.FixtureRequest, built_runtime: Runtime) -> Iterator[Bench]:
-    bench = Bench(bench_settings(cgroup="none" if request.param == "none" else "auto"), built_runtime)
-    try:
-        if bench.node.group_kind != request.param:
-            pytest.skip(f"this host has no cgroup {request.param} controllers that this user may write, or stronger ones")
+    with limited_by(request.param, built_runtime) as bench:
         yield bench
-    finally:
-        bench.close()
 
 
 def usage(cell: BenchCell) -> CellUsage:
@@ -77,9 +74,8 @@ def own_figure(pid: int) -> float:
     raise AssertionError("no control group counts CPU time")
 
 
+@pytest.mark.parametrize("measured", COUNTED, indirect=True)
 def test_metered_cpu_time_is_the_control_groups_own(measured: Bench) -> None:
-    if measured.node.group_kind == "none":
-        pytest.skip("there is no control group")
     with measured.cell() as cell:
         cell.run(BURN.format(seconds=0.2))
         before, metered, after = own_figure(cell.pid), cell.cpu_seconds(), own_figure(cell.pid)
@@ -98,9 +94,8 @@ def test_metered_cpu_time_has_what_was_used_until_the_end(measured: Bench) -> No
         assert cell.cpu_seconds() == cell.cpu_seconds()
 
 
+@pytest.mark.parametrize("measured", COUNTED, indirect=True)
 def test_memory_knows_the_peak_that_is_over(measured: Bench) -> None:
-    if measured.node.group_kind == "none":
-        pytest.skip("samples do not know it")
     with measured.cell() as cell:
         cell.run("block = b'x' * (200 << 20); del block")
         memory = cell.memory()

@@ -60,7 +60,7 @@ async def test_socket_is_gone_with_the_server(data_dir: Path) -> None:
 
 
 @pytest.mark.root
-@pytest.mark.skipif(not EVERYBODYS_PYTHON.exists(), reason="this host has no Python that every user may run")
+@pytest.mark.skipif(not EVERYBODYS_PYTHON.exists(), reason="needs a Python that every user may run (apt install python3)")
 async def test_another_user_is_turned_away_even_where_the_files_let_it_in(data_dir: Path) -> None:
     async with serving(data_dir) as served:
         place = data_dir / OPERATOR_SOCKET_NAME

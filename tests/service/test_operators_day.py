@@ -66,7 +66,7 @@ def variables(machine: Path) -> dict[str, str]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl (apt install curl)")
 def test_every_command_of_the_day_does_what_the_text_says(machine: Path, built_runtime: Runtime) -> None:
     shell = variables(machine)
     day = f"set -euo pipefail\n{placed(commands(), machine)}"

@@ -158,7 +158,7 @@ def test_socket_that_is_held_for_the_server_answers_clients_that_came_before_it(
         early.close()
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze (apt install systemd)")
 def test_units_are_ones_that_systemd_takes(tmp_path: Path) -> None:
     for name in ("cellblock.service", "cellblock.socket"):
         text = (DEPLOY / name).read_text()

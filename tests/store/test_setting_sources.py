@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -50,13 +51,14 @@ def test_variable_names_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert table.load().pool_size == 9
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root's file is in /etc")
-def test_file_of_an_ordinary_user_is_below_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    place = tmp_path / ".config" / "cellblock" / "cellblock.toml"
-    place.parent.mkdir(parents=True)
-    place.write_text("pool_size = 9\n")
-    assert table.load().pool_size == 9
+@pytest.mark.usefixtures("ordinary_user")
+def test_file_of_an_ordinary_user_is_below_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    with TemporaryDirectory() as home:  # pytest's are closed to another user
+        monkeypatch.setenv("HOME", home)
+        place = Path(home, ".config", "cellblock", "cellblock.toml")
+        place.parent.mkdir(parents=True)
+        place.write_text("pool_size = 9\n")
+        assert table.load().pool_size == 9
 
 
 def test_unknown_setting_is_told_with_its_line(file: Path) -> None:

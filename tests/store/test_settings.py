@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any
@@ -55,7 +54,7 @@ def test_preload_may_be_empty() -> None:
     assert read(PRELOAD="").preload == ()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root has its own directories")
+@pytest.mark.usefixtures("ordinary_user")
 def test_ordinary_user_keeps_state_at_home() -> None:
     found = read()
     assert (found.data_dir, found.cache_dir) == (Path("/home/somebody/.local/share/cellblock"), Path("/home/somebody/.cache/cellblock"))
