@@ -35,3 +35,4 @@ def test_block_runs(running: RunningServer, block: str, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
+    assert "image.save(" not in block or list(tmp_path.glob("chart-*.png"))
