@@ -38,7 +38,7 @@ COMMANDS = {
     "keys": Entry("keys", "Hand out, list, revoke and rotate access keys."),
     "backup": Entry("backup", "Write the state into a file, while the server runs or not."),
     "restore": Entry("restore", "Put the state of a back-up in the place of the data directory's."),
-    "usage": Entry("usage", "Print what sessions used and what it costs"),
+    "usage": Entry("usage", "Print what sessions used and what it costs."),
     "settings": Entry("settings", "Print the settings in force and where each comes from."),
     "agent": Entry("agent", "Serve handlers as AgentCore Runtime does, each in a process of its own on this machine."),
     "doctor": Entry("doctor", "Check what cells need of this machine."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import importlib.util
 import sys
@@ -58,7 +59,8 @@ def command(settings: Settings) -> None:
     try:
         run(_serve(settings, _shape(settings, built), address, environment))
     except OSError as error:
-        fail(f"cannot listen on {address.url}{_beside(address)}: {error.strerror or error}")
+        other_port = "; --port takes another, and 0 a free one" if error.errno == errno.EADDRINUSE else ""
+        fail(f"cannot listen on {address.url}{_beside(address)}: {error.strerror or error}{other_port}")
     finally:
         writer.close()
         file.close()

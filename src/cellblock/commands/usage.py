@@ -79,7 +79,9 @@ def _with_query(command: Callable[..., None]) -> Callable[..., None]:
 @_with_form
 @with_settings("data_dir", "store")
 def command(settings: Settings, query: UsageQuery, session_id: str | None, form: _Form) -> None:
-    """Print what sessions used and what it costs, by the prices that AWS publishes or by those of a file.
+    """Print what sessions used and what it costs.
+
+    The prices are those that AWS publishes, or those of a file.
 
     Example: cellblock usage --by key --since 2026-01-01 --prices prices.toml
     """

@@ -287,7 +287,7 @@ def _cell(settings: Settings, built: Runtime | None) -> Finding:
         name="a cell",
         ok=not problem,
         found=problem or "was opened and ran Python",
-        cost="sessions cannot start",
+        cost="sessions cannot start" if built else "whether sessions start is not known yet",
         mend="mend what is missing above" if built else "cellblock runtime build",
         is_needed=built is not None,
     )
