@@ -7,9 +7,11 @@ first line of code. The file holds what those of a model session had, where they
 from __future__ import annotations
 
 import bisect
+import contextlib
 import ctypes
 import errno
 import fcntl
+import gc
 import math
 import mmap
 import os
@@ -46,26 +48,37 @@ class Likeness:
 
         Nothing happens in a process where something else may write meanwhile, or where the exchange may fail. Raises OSError.
         """
-        maps = memory.maps()
-        if maps.count("\n") > _MOST_AREAS or not _is_alone() or any(resource.getrlimit(one)[0] >= 0 for one in _LIMITS):
-            return 0
-        areas = _joined(writable_areas(maps))
-        words = (ctypes.c_uint64 * (3 * self._count)).from_address(self._address)
-        triples = iter(memoryview(words).cast("B").cast("Q").tolist())
-        rows = [row for row in zip(triples, triples, triples, strict=True) if _holds(areas, row[0], row[2])]
-        return self._exchanged(rows, memory.pagemap)
+        with _undisturbed():
+            maps = memory.maps()
+            if maps.count("\n") > _MOST_AREAS or not _is_alone() or any(resource.getrlimit(one)[0] >= 0 for one in _LIMITS):
+                return 0
+            areas = _joined(writable_areas(maps))
+            words = (ctypes.c_uint64 * (3 * self._count)).from_address(self._address)
+            triples = iter(memoryview(words).cast("B").cast("Q").tolist())
+            rows = [row for row in zip(triples, triples, triples, strict=True) if _holds(areas, row[0], row[2])]
+            return self._exchanged(rows, memory.pagemap)
 
     def _exchanged(self, rows: list[tuple[int, int, int]], pagemap: int) -> int:
         words = (ctypes.c_uint64 * (3 * len(rows)))(*chain.from_iterable(rows))
         entries = (ctypes.c_uint64 * max((length // PAGE for _, _, length in rows), default=1))()
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        try:
-            done = self._exchange(ctypes.addressof(words), len(rows), pagemap, ctypes.addressof(entries))
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        done = self._exchange(ctypes.addressof(words), len(rows), pagemap, ctypes.addressof(entries))
         if done < 0:
             raise OSError(-done, os.strerror(-done), "mremap")
         return done
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Without handlers of signals and finalizers: the user's could free memory that is to be compared, or start a thread."""
+    had_collector, blocked = gc.isenabled(), signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    gc.disable()
+    try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        yield
+    finally:
+        if had_collector:
+            gc.enable()
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ _EXCHANGE_EQUAL = {
     # rdi: rows of three words (where, its like, how many bytes), rsi: how many rows, rdx: a descriptor of the process's pagemap, rcx: room
     # for as many of its entries as the longest row has pages. From each page on that is no file's and equals its like goes a run to the
     # last one that does; between them, up to eight pages at once of this process alone may differ and are written to their likes first.
+    # A page that is not there is not read: what is mapped may have changed, and a guard page is mapped to kill who reads it.
     # For each run mremap(like, bytes, bytes, MAYMOVE|FIXED|DONTUNMAP, where).
     # Returns how many bytes, or what the system call that failed returned.
     "x86_64": """
@@ -23,7 +24,7 @@ _EXCHANGE_EQUAL = {
         48 89 f5                 mov rbp, rsi
         45 31 e4                 xor r12d, r12d
         48 85 ed                 row: test rbp, rbp
-        0f 84 91 01 00 00        jz end
+        0f 84 9a 01 00 00        jz end
         4c 8b 2b                 mov r13, [rbx] (target)
         4c 8b 73 08              mov r14, [rbx+8] (twin)
         4c 8b 7b 10              mov r15, [rbx+16] (bytes left)
@@ -39,14 +40,16 @@ _EXCHANGE_EQUAL = {
         b8 11 00 00 00           mov eax, 17 (pread64)
         0f 05                    syscall
         48 39 d0                 cmp rax, rdx
-        0f 85 52 01 00 00        jne failed
+        0f 85 5b 01 00 00        jne failed
         31 d2                    run: xor edx, edx (looked at so far)
         45 31 c0                 xor r8d, r8d (of that, equal by now)
         4c 39 fa                 page: cmp rdx, r15
-        0f 83 df 00 00 00        jae exchange
+        0f 83 e8 00 00 00        jae exchange
         48 89 d0                 mov rax, rdx
         48 c1 e8 09              shr rax, 9
         4d 8b 14 01              mov r10, [r9+rax]
+        4d 85 d2                 test r10, r10 (present)
+        0f 89 d4 00 00 00        jns exchange
         4d 85 c0                 test r8, r8
         75 13                    jnz compare
         4c 89 d0                 mov rax, r10
@@ -89,7 +92,7 @@ _EXCHANGE_EQUAL = {
         f3 48 a5                 rep movsq
         48 81 c2 00 10 00 00     equal: add rdx, 4096
         49 89 d0                 mov r8, rdx
-        e9 45 ff ff ff           jmp page
+        e9 3c ff ff ff           jmp page
         4d 85 c0                 differs: test r8, r8
         74 28                    jz exchange
         49 0f ba e2 38           bt r10, 56 (of this process alone)
@@ -101,7 +104,7 @@ _EXCHANGE_EQUAL = {
         48 3d 00 80 00 00        cmp rax, 32768
         73 0c                    jae exchange
         48 81 c2 00 10 00 00     add rdx, 4096
-        e9 18 ff ff ff           jmp page
+        e9 0f ff ff ff           jmp page
         4d 85 c0                 exchange: test r8, r8
         74 39                    jz skip
         4c 89 f7                 mov rdi, r14
@@ -127,8 +130,8 @@ _EXCHANGE_EQUAL = {
         49 83 c1 08              add r9, 8
         49 81 ef 00 10 00 00     sub r15, 4096
         4d 85 ff                 next: test r15, r15
-        0f 85 b3 fe ff ff        jnz run
-        e9 69 fe ff ff           jmp row
+        0f 85 aa fe ff ff        jnz run
+        e9 60 fe ff ff           jmp row
         49 89 c4                 failed: mov r12, rax
         4c 89 e0                 end: mov rax, r12
         59 5a 41 5f 41 5e        pop rcx; pop rdx; pop r15; pop r14

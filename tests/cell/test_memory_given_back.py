@@ -88,6 +88,62 @@ found["holes"] = [give_back() > 0, own() >= 98]
 linux.protect_memory(start + 10 * PAGE, PAGE, mmap.PROT_READ | mmap.PROT_WRITE)
 print(json.dumps(found))
 """
+_DISTURBED = """
+import gc, signal
+file.seal()
+likeness = Likeness(exchange, address, count)
+memory.raw = b"".join(pages)
+found = {}
+
+def unmap(number):
+    linux.unmap_memory(start + number * PAGE, 3 * PAGE)
+
+class Garbage:
+    def __del__(self):
+        found["finalizer"] = "ran"
+        unmap(75)
+
+def handler(number, frame):
+    found["handler"] = "ran"
+    unmap(175)
+    raise ValueError
+
+class Tables(OwnMemory):
+    def maps(self):
+        text = super().maps()
+        signal.raise_signal(signal.SIGUSR1)
+        held = [[] for _ in range(5000)]
+        return text
+
+signal.signal(signal.SIGUSR1, handler)
+garbage = Garbage()
+garbage.itself = garbage
+del garbage
+with Tables() as tables:
+    try:
+        found["bytes"] = likeness.give_back(tables)
+    except ValueError:
+        found["raised"] = "later"
+found["garbage"] = gc.isenabled()
+gc.collect()
+found["blocked"] = len(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+found["left"] = own() < COUNT / 2
+print(json.dumps(found))
+"""
+_NOT_THERE = """
+file.seal()
+likeness = Likeness(exchange, address, count)
+memory.raw = b"".join(pages)
+
+class Tables(OwnMemory):
+    def maps(self):
+        text = super().maps()
+        linux.unmap_memory(start + 75 * PAGE, 3 * PAGE)
+        return text
+
+with Tables() as tables:
+    print(json.dumps(likeness.give_back(tables) // PAGE))
+"""
 _SEALED = """
 def refusal(act):
     try:
@@ -132,6 +188,16 @@ def test_memory_is_what_it_was_after_every_exchange(runtime_python: str, tmp_pat
 def test_what_may_be_written_to_meanwhile_or_is_not_ours_is_left_alone(runtime_python: str, tmp_path: Path) -> None:
     found = _run(runtime_python, _LEFT_ALONE, tmp_path)
     assert found == {"thread": 0, "locked memory": 0, "bounded addresses": 0, "holes": [True, True]}
+
+
+def test_a_finalizer_and_a_handler_of_a_signal_wait_until_the_exchange_is_over(runtime_python: str, tmp_path: Path) -> None:
+    """Either may be the user's, and free memory between the look at what is mapped and the exchange."""
+    found = _run(runtime_python, _DISTURBED, tmp_path)
+    assert found == {"raised": "later", "handler": "ran", "finalizer": "ran", "garbage": True, "blocked": 0, "left": True}
+
+
+def test_memory_that_is_not_there_is_never_read(runtime_python: str, tmp_path: Path) -> None:
+    assert _run(runtime_python, _NOT_THERE, tmp_path) == 300 - 6 - 3
 
 
 def test_the_file_can_be_changed_before_it_is_sealed_and_not_afterwards(runtime_python: str, tmp_path: Path) -> None:
