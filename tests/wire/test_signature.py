@@ -14,7 +14,8 @@ from botocore.credentials import Credentials
 from cellblock.errors import BadSignature, MissingAuthentication
 from cellblock.wire.head import Head
 from cellblock.wire.operations import SESSION_HEADER
-from cellblock.wire.signature import CLOCK_TOLERANCE, Authorization, body_digest, read_authorization, verify
+from cellblock.wire.signature import CLOCK_TOLERANCE, body_digest, read_authorization, verify
+from cellblock.wire.sigv4 import Authorization, sign
 from wire.botocore_judge import ENDPOINT, KEY_ID, SECRET, body_of, head_of, serialized, signed, utc_now
 
 INVOKE = {"codeInterpreterIdentifier": "aws.codeinterpreter.v1", "sessionId": "abc", "name": "executeCode", "arguments": {"code": "1"}}
@@ -250,3 +251,23 @@ def test_a_replaced_secret_is_not_remembered() -> None:
 def test_now_may_be_in_any_zone() -> None:
     request = signed(invoke_request())
     check(head_of(request), body_of(request), now=datetime.now().astimezone().astimezone(UTC))
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("InvokeCodeInterpreter", INVOKE),
+        ("GetCodeInterpreterSession", {"codeInterpreterIdentifier": "mine", "sessionId": "a b&c=d+e/ü"}),
+        ("StopCodeInterpreterSession", {"codeInterpreterIdentifier": "an odd/name", "sessionId": "abc"}),
+    ],
+)
+def test_our_own_clients_sign_as_botocore_does(name: str, parameters: dict[str, object]) -> None:
+    request = serialized(name, parameters)
+    head = head_of(request)
+    headers = sign(head, key_id=KEY_ID, secret=SECRET, region="eu-west-1", body_sha256=body_digest(body_of(request)))
+    judge = SigV4Auth(Credentials(KEY_ID, SECRET), "bedrock-agentcore", "eu-west-1")
+    unsigned = {key: value for key, value in headers.items() if key not in ("authorization", "host")}
+    again = AWSRequest(head.method, f"{ENDPOINT}{head.path}{'?' * bool(head.query)}{head.query}", unsigned, body_of(request))
+    again.context["timestamp"] = headers["x-amz-date"]
+    wanted = judge.signature(judge.string_to_sign(again, judge.canonical_request(again)), again)
+    assert headers["authorization"].endswith(f"Signature={wanted}")

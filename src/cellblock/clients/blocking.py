@@ -54,9 +54,9 @@ class Client:
     def stream(self, request: Request) -> Iterator[bytes]:
         """The body of the answer as it comes; whoever stops reading closes the connection."""
         with self._connections.open(request) as answer:
-            if answer.status_code >= 300:
-                raise messages.error_of(answer.status_code, answer.headers, answer.content)
-            yield from answer.raw.stream(PIECE_BYTES, decode_content=False)
+            if answer.status >= 300:
+                raise messages.error_of(answer.status, answer.headers, answer.read())
+            yield from answer.pieces()
 
 
 class Session:

@@ -1,4 +1,4 @@
-"""Requests and answers as bytes: signatures by botocore, events by botocore's parser, nothing sent here."""
+"""Requests and answers as bytes: signed requests, events by botocore's parser, nothing sent here."""
 
 from __future__ import annotations
 
@@ -8,22 +8,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import SplitResult, quote, urlsplit
 
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
 from botocore.eventstream import EventStreamBuffer
 
 from cellblock.clients.results import Output, Result, ServiceError, result_of
 from cellblock.clients.server import Server
+from cellblock.wire.head import Head
+from cellblock.wire.sigv4 import PAYLOAD_HEADER, UNSIGNED, sign
 
-SERVICE = "bedrock-agentcore"
 SESSION_HEADER = "x-amzn-code-interpreter-session-id"
 STREAM_HEADER = "x-cellblock-stream"
-UNSIGNED = "UNSIGNED-PAYLOAD"
-DIGEST_HEADER = "x-amz-content-sha256"
 JSON_TYPE = "application/json"
+_OWN_PORTS = {"http": ":80", "https": ":443"}
 OVER = ("ConflictException", "ResourceNotFoundException")  # answers to the stop of a session that has ended
 
 
@@ -39,10 +36,12 @@ class Request:
 
     def signed(self, server: Server) -> dict[str, str]:
         """All headers, with the signature."""
-        headers = dict(self.headers) | ({DIGEST_HEADER: self.digest} if self.digest else {})
-        request = AWSRequest(self.method, server.url + self.path, data=self.body, headers=headers)
-        SigV4Auth(Credentials(server.key_id, server.secret), SERVICE, server.region).add_auth(request)
-        return dict(request.headers.items())
+        address = urlsplit(server.url)
+        path, _, query = self.path.partition("?")
+        headers = {"host": _host(address), **self.headers, **({PAYLOAD_HEADER: self.digest} if self.digest else {})}
+        head = Head(method=self.method, path=address.path + path, query=query, headers=headers)
+        digest = self.digest or sha256(self.body).hexdigest()
+        return sign(head, key_id=server.key_id, secret=server.secret, region=server.region, body_sha256=digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ class Named:
     def invoke(self, tool: str, arguments: Mapping[str, Any], *, is_followed: bool = False) -> Request:
         """Use a tool; with the output while it is produced when it is followed."""
         body = json.dumps({"name": tool, "arguments": arguments}).encode()
-        headers = {SESSION_HEADER: self.session_id, "Content-Type": JSON_TYPE}
+        headers = {SESSION_HEADER: self.session_id, "content-type": JSON_TYPE}
         if is_followed:
             headers[STREAM_HEADER] = "output"
         return Request("POST", f"/code-interpreters/{_part(self.interpreter)}/tools/invoke", body, headers)
@@ -63,7 +62,7 @@ class Named:
     def stop(self) -> Request:
         """End it."""
         path = f"/code-interpreters/{_part(self.interpreter)}/sessions/stop?sessionId={_part(self.session_id)}"
-        return Request("PUT", path, b"{}", {"Content-Type": JSON_TYPE})
+        return Request("PUT", path, b"{}", {"content-type": JSON_TYPE})
 
     def get(self) -> Request:
         """Ask about it."""
@@ -73,14 +72,14 @@ class Named:
         """A file of it as a stream; data that is at hand is signed too."""
         place = f"/code-interpreters/{_part(self.interpreter)}/sessions/{_part(self.session_id)}/files/{quote(path, safe='/')}"
         digest = UNSIGNED if data is None else sha256(data).hexdigest()
-        return Request(method, place, headers={"Content-Type": "application/octet-stream"} if method == "PUT" else {}, digest=digest)
+        return Request(method, place, headers={"content-type": "application/octet-stream"} if method == "PUT" else {}, digest=digest)
 
 
 def start(interpreter: str, *, name: str | None, timeout_seconds: int | None) -> Request:
     """Start a session."""
     members = {"name": name, "sessionTimeoutSeconds": timeout_seconds}
     body = json.dumps({member: value for member, value in members.items() if value is not None}).encode()
-    return Request("PUT", f"/code-interpreters/{_part(interpreter)}/sessions/start", body, {"Content-Type": JSON_TYPE})
+    return Request("PUT", f"/code-interpreters/{_part(interpreter)}/sessions/start", body, {"content-type": JSON_TYPE})
 
 
 def error_of(status: int, headers: Mapping[str, str], body: bytes) -> ServiceError:
@@ -128,6 +127,12 @@ class Events:
         if not self._is_followed or "exitCode" in structured:
             return result_of(members, base64.b64decode)
         return Output("stderr", structured["stderr"]) if structured.get("stderr") else Output("stdout", structured.get("stdout", ""))
+
+
+def _host(address: SplitResult) -> str:
+    """The Host header: no port when it is the scheme's own."""
+    place = address.netloc.rpartition("@")[2]
+    return place.removesuffix(_OWN_PORTS.get(address.scheme, " "))
 
 
 def _part(text: str) -> str:

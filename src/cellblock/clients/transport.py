@@ -37,8 +37,13 @@ def options(server: Server, limits: Limits) -> dict[str, Any]:
         "timeout": httpx.Timeout(limits.answer_seconds, connect=limits.connect_seconds),
         "limits": httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
         "trust_env": not is_loopback(parts.hostname or ""),
-        "verify": ssl.create_default_context(cafile=server.authority or None) if parts.scheme == "https" else False,
+        "verify": certificates(server) if parts.scheme == "https" else False,
     }
+
+
+def certificates(server: Server) -> ssl.SSLContext:
+    """What proves the server's certificate."""
+    return ssl.create_default_context(cafile=server.authority or None)
 
 
 def sent(server: Server, request: Request, content: Any) -> dict[str, Any]:

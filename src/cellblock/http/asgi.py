@@ -44,7 +44,8 @@ from cellblock.wire.encoding import Context, Response
 from cellblock.wire.file_paths import MARK, file_in_session
 from cellblock.wire.head import Head, read_head
 from cellblock.wire.operations import Match, match
-from cellblock.wire.signature import UNSIGNED, Authorization, prove_streamed, read_authorization, verify
+from cellblock.wire.signature import prove_streamed, read_authorization, verify
+from cellblock.wire.sigv4 import UNSIGNED, Authorization
 from cellblock.wire.validation import parse
 
 LARGE_BYTES = 256 * 1024  # from here on, hashing, parsing and encoding leave the event loop

@@ -5,26 +5,16 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Container
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from hashlib import sha256
-
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.compat import HTTPHeaders
-from botocore.credentials import Credentials
 
 from cellblock.errors import BadSignature, MissingAuthentication
 from cellblock.wire.head import Head
 from cellblock.wire.operations import SESSION_HEADER
+from cellblock.wire.sigv4 import PAYLOAD_HEADER, SCOPE_END, SERVICE, UNSIGNED, Authorization, signature, string_to_sign
 
-SERVICE = "bedrock-agentcore"
 CLOCK_TOLERANCE = timedelta(minutes=15)
-UNSIGNED = "UNSIGNED-PAYLOAD"  # as S3 has it: for a body that is not held in memory on either side
-PAYLOAD_HEADER = "x-amz-content-sha256"
 
-_SIGNING_KEYS_KEPT = 1024
 _AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256 +"
     r"Credential=(?P<key_id>[A-Za-z0-9_-]{1,128})/(?P<day>[0-9]{8})/(?P<region>[a-z0-9-]{1,64})/(?P<service>[^/, ]+)/(?P<end>[^/, ]+), *"
@@ -33,21 +23,9 @@ _AUTHORIZATION = re.compile(
 )
 _TIMESTAMP = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_PLAIN_PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")  # its canonical form is itself: nothing to encode, no segment of dots
 _ALWAYS_SIGNED = ("host", "x-amz-date")
 # Never believed unless signed. A trace's headers and amz-sdk-invocation-id are not here because botocore leaves them unsigned.
 _SIGNED_IF_SENT = ("x-amz-security-token", SESSION_HEADER)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Authorization:
-    """Who says to have signed a request, for where and when; nothing of it is proven until `verify`."""
-
-    key_id: str
-    region: str
-    timestamp: str
-    signed_headers: tuple[str, ...]
-    signature: str
 
 
 def read_authorization(head: Head, now: datetime, *, payloads: Container[str] = ()) -> Authorization:
@@ -91,8 +69,8 @@ def _signed_payload(head: Head, authorization: Authorization) -> str | None:
 
 
 def _check_signature(head: Head, authorization: Authorization, secrets: tuple[str, ...], body_sha256: str) -> None:
-    to_sign = _string_to_sign(head, authorization, body_sha256)
-    if not any(hmac.compare_digest(_signature(authorization, secret, to_sign), authorization.signature) for secret in secrets):
+    to_sign = string_to_sign(head, authorization, body_sha256)
+    if not any(hmac.compare_digest(signature(authorization, secret, to_sign), authorization.signature) for secret in secrets):
         raise BadSignature(
             "the signature does not match this request: check the secret access key, and that nothing on the way changes the path, "
             "the signed headers (host among them) or the body"
@@ -111,7 +89,7 @@ def _parsed(head: Head) -> Authorization:
     timestamp = head.headers.get("x-amz-date", "")
     if not _TIMESTAMP.fullmatch(timestamp):
         raise MissingAuthentication("the x-amz-date header is missing or not of the form 20260131T235959Z")
-    if (found["service"], found["end"]) != (SERVICE, "aws4_request"):
+    if (found["service"], found["end"]) != (SERVICE, SCOPE_END):
         raise BadSignature(f"the credential's scope must end in /{SERVICE}/aws4_request: sign for the service {SERVICE}")
     if found["day"] != timestamp[:8]:
         raise BadSignature("the day in the credential's scope is not the day of x-amz-date")
@@ -151,58 +129,3 @@ def _check_payload_header(head: Head) -> None:
     declared = head.headers.get(PAYLOAD_HEADER)
     if declared is not None and not _DIGEST.fullmatch(declared):
         raise BadSignature("x-amz-content-sha256 must be the body's SHA-256 in hexadecimal; unsigned and streamed bodies are not accepted")
-
-
-def _string_to_sign(head: Head, authorization: Authorization, body_sha256: str) -> bytes:
-    canonical = _canonical(head, authorization, body_sha256)
-    day = authorization.timestamp[:8]
-    scope = f"{day}/{authorization.region}/{SERVICE}/aws4_request"
-    return "\n".join(("AWS4-HMAC-SHA256", authorization.timestamp, scope, sha256(canonical.encode()).hexdigest())).encode()
-
-
-def _signature(authorization: Authorization, secret: str, to_sign: bytes) -> str:
-    key = _signing_key(authorization.key_id, secret, authorization.timestamp[:8], authorization.region)
-    return hmac.digest(key, to_sign, "sha256").hex()
-
-
-def _canonical(head: Head, authorization: Authorization, body_sha256: str) -> str:
-    """The canonical request. What every call looks like is put together here; what needs encoding or an order, by botocore."""
-    if head.query or not _PLAIN_PATH.fullmatch(head.path):
-        return str(_CANON.canonical_request(_signed_part(head, authorization, body_sha256)))
-    names = sorted(authorization.signed_headers)
-    headers = [f"{name}:{' '.join(head.headers[name].split())}" for name in names]
-    payload = head.headers[PAYLOAD_HEADER] if PAYLOAD_HEADER in names else body_sha256
-    return "\n".join((head.method, head.path, "", *headers, "", ";".join(names), payload))
-
-
-def _signed_part(head: Head, authorization: Authorization, body_sha256: str) -> AWSRequest:
-    query = f"?{head.query}" if head.query else ""
-    request = AWSRequest(
-        method=head.method,
-        url=f"http://host{head.path}{query}",
-        headers={name: head.headers[name] for name in authorization.signed_headers},
-    )
-    request.context["body_sha256"] = body_sha256
-    return request
-
-
-class _Canon(SigV4Auth):
-    """botocore's canonical request, over the headers that the client named and a body that was hashed before."""
-
-    def headers_to_sign(self, request: AWSRequest) -> HTTPHeaders:
-        return request.headers
-
-    def payload(self, request: AWSRequest) -> str:
-        return str(request.context["body_sha256"])
-
-
-_CANON = _Canon(Credentials("", ""), SERVICE, "")
-
-
-@lru_cache(maxsize=_SIGNING_KEYS_KEPT)
-def _signing_key(key_id: str, secret: str, day: str, region: str) -> bytes:
-    del key_id  # part of what the kept keys are found by, so that two keys never share an entry
-    key = f"AWS4{secret}".encode()
-    for part in (day, region, SERVICE, "aws4_request"):
-        key = hmac.new(key, part.encode(), sha256).digest()
-    return key
