@@ -212,9 +212,9 @@ def kept_benches(make: Weakened) -> Iterator[Weakened]:
 def limited_by(kind: str, runtime: Runtime) -> Iterator[Bench]:
     """A node whose cells have limits of this kind, "v2", "v1" or "none"; the test is skipped where the host has another kind."""
     with closing(Bench(bench_settings(cgroup="none" if kind == "none" else "auto"), runtime)) as bench:
-        if bench.node.group_kind != kind:
-            other = "that this user may write to" if bench.node.group_kind == "none" else f"which cgroup {bench.node.group_kind} has here"
-            pytest.skip(f"needs the memory and process controllers in cgroup {kind}, {other}")
+        if (other := bench.node.group_kind) != kind:
+            instead = " that this user may write to" if other == "none" else f", and they are in cgroup {other} here"
+            pytest.skip(f"needs the memory and process controllers in cgroup {kind}{instead}")
         yield bench
 
 
