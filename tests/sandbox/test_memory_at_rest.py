@@ -15,7 +15,8 @@ from cellblock.runtime.builds import Runtime
 from cellblock.settings import table
 from cellblock_cell.pages import own_pages, writable_areas
 from cells import Bench, BenchCell
-from running_server import descendants, until
+from processes import descendants, status_of
+from running_server import until
 
 REST_SECONDS = 0.2
 pytestmark = pytest.mark.skipif(os.uname().machine != "x86_64", reason="needs an x86_64 processor: memory is given back on no other")
@@ -108,6 +109,25 @@ def test_a_session_is_the_same_after_each_rest(bench: Bench, cell: BenchCell) ->
     assert cell.probe("import threading; t = threading.Thread(target=print, args=('alive',)); t.start(); t.join()") == "alive"
     assert cell.shell("echo alive") == "alive"
     assert given_back(kernel_of(cell)) > 1
+
+
+def switches(pid: int) -> tuple[str, str]:
+    """How often the process gave up a processor, or lost it: who sleeps does neither (proc_pid_status(5))."""
+    status = status_of(pid)
+    return status["voluntary_ctxt_switches"], status["nonvoluntary_ctxt_switches"]
+
+
+def test_a_session_at_rest_sleeps_until_somebody_calls(bench: Bench, cell: BenchCell) -> None:
+    cell.run(PANDAS)
+    rest(bench)
+    kernel = kernel_of(cell)
+    assert given_back(kernel) > 1
+    before = [switches(pid) for pid in (cell.pid, kernel)]
+    for _ in range(2):
+        rest(bench)
+    assert [switches(pid) for pid in (cell.pid, kernel)] == before
+    assert cell.probe("print(len(frame))") == "2000"
+    assert all(switches(pid) != one for pid, one in zip((cell.pid, kernel), before, strict=True))
 
 
 def test_a_session_that_waits_for_its_first_call_keeps_its_memory(bench: Bench) -> None:
