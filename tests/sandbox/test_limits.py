@@ -239,7 +239,7 @@ def test_a_process_that_hides_from_its_own_user_is_measured_all_the_same(limited
 @pytest.mark.parametrize("code", [NAMED_FILE, COPIED_LIKENESS], ids=["a file of that name", "changed copies of it"])
 def test_memory_that_looks_like_what_sessions_have_in_common_counts_as_any_other(limited: Bench, code: str) -> None:
     if code is COPIED_LIKENESS and os.uname().machine != "x86_64":
-        pytest.skip("sessions have memory in common on x86_64 only")
+        pytest.skip("needs an x86_64 processor: sessions have memory in common on no other")
     with limited.cell(memory_bytes=300 * MIB, tmp_bytes=200 * MIB) as tight:
         run = tight.run(PRELUDE + code, timeout_seconds=20)
         assert killed_for_memory(run, 300), run
