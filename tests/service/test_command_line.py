@@ -18,6 +18,14 @@ import pytest
 from cellblock.runtime.builds import Runtime
 
 CELLBLOCK = Path(sys.executable).parent / "cellblock"
+OLDER_KERNEL = """
+import errno, os, sys
+import pyseccomp
+rules = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
+rules.add_rule(pyseccomp.ERRNO(errno.EINVAL), "mremap", pyseccomp.Arg(3, pyseccomp.EQ, 7))
+rules.load()
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 
 def cellblock(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -133,9 +141,31 @@ def test_doctor_names_each_thing_with_its_cost_and_mend(built_runtime: Runtime) 
     done = cellblock("doctor", "--json")
     findings = {finding["name"]: finding for finding in json.loads(done.stdout)}
     named = {"namespaces", "AppArmor", "overlay", "seccomp", "Landlock", "control groups", "open files", "disk", "fonts", "runtime"}
+    named |= {"memory at rest"}
     assert named <= findings.keys()
     assert all(finding["cost"] and finding["mend"] and finding["found"] for finding in findings.values())
     assert done.returncode == any(finding["is_needed"] and not finding["ok"] for finding in findings.values())
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="needs an x86_64 processor: memory is given back on no other")
+def test_doctor_says_when_the_kernel_gives_no_memory_back(tmp_path: Path) -> None:
+    """As before Linux 5.13, where mremap(2) knows no MREMAP_DONTUNMAP for a file's pages."""
+    arguments = ["doctor", "--json"]
+    environment = os.environ | {"CELLBLOCK_CACHE_DIR": str(tmp_path)}
+    found = {}
+    for kernel, command in {"this": [CELLBLOCK], "older": [sys.executable, "-c", OLDER_KERNEL, CELLBLOCK]}.items():
+        done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=60, env=environment)
+        (found[kernel],) = (finding for finding in json.loads(done.stdout) if finding["name"] == "memory at rest")
+    assert found["this"]["ok"]
+    assert (found["older"]["ok"], found["older"]["is_needed"]) == (False, False)
+    assert found["older"]["found"] == "the kernel exchanges no pages: Invalid argument"
+    assert "Linux 5.13" in found["older"]["mend"]
+
+
+def test_doctor_does_not_miss_what_is_switched_off(tmp_path: Path) -> None:
+    done = cellblock("doctor", "--json", CELLBLOCK_CACHE_DIR=str(tmp_path), CELLBLOCK_REST_SECONDS="0")
+    (found,) = (finding for finding in json.loads(done.stdout) if finding["name"] == "memory at rest")
+    assert (found["ok"], "CELLBLOCK_REST_SECONDS" in found["found"]) == (True, True)
 
 
 def test_doctor_without_a_runtime_says_what_builds_it(tmp_path: Path) -> None:

@@ -64,6 +64,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _seccomp()
     yield _landlock()
     yield _control_groups(settings)
+    yield _memory_at_rest(settings)
     yield _open_files(settings)
     yield _disk(settings)
     built = _built_runtime(settings)
@@ -159,6 +160,18 @@ def _control_groups(settings: Settings) -> Finding:
         " passes its limit; buffers of pipes and sockets are not counted; CPU time is bounded by the session's processors alone;"
         " as an ordinary user, processes are bounded for each session by its user namespace (Linux 5.14 or newer)",
         mend="systemd-run --user --scope --property=Delegate=yes cellblock serve",
+        is_needed=False,
+    )
+
+
+def _memory_at_rest(settings: Settings) -> Finding:
+    ok, found = _probe("memory_at_rest") if settings.rest_seconds else (True, "switched off: CELLBLOCK_REST_SECONDS is 0")
+    return Finding(
+        name="memory at rest",
+        ok=ok,
+        found=found,
+        cost="a session in which nothing happens keeps its memory: some 3.5 MB more than it needs",
+        mend="use Linux 5.13 or newer on x86_64, with no limit of address space (ulimit -v unlimited)",
         is_needed=False,
     )
 

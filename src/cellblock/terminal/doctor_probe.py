@@ -6,6 +6,8 @@ Usage: python -I doctor_probe.py NAME   (one of PROBES; prints what it found; st
 from __future__ import annotations
 
 import ctypes
+import errno
+import mmap
 import os
 import sys
 import tempfile
@@ -13,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cellblock_cell import packet_filter
+from cellblock_cell.likeness import LikenessFile
+from cellblock_cell.machine_code import exchange_equal
 
 CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC = 0x20000, 0x2000000, 0x4000000, 0x8000000
 CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
@@ -72,6 +76,21 @@ def packet_rules() -> str:
     return "nf_tables closes addresses in a network namespace"
 
 
+def memory_at_rest() -> str:
+    """A page exchanged for an equal one of a file, as the template tries it."""
+    exchange = exchange_equal()
+    if exchange is None:
+        raise OSError(errno.ENOSYS, f"there is no routine for {os.uname().machine} with pages of {mmap.PAGESIZE} bytes")
+    file = LikenessFile(exchange)
+    try:
+        file.trial()
+    except OSError as error:
+        raise OSError(error.errno, f"the kernel exchanges no pages: {error.strerror}") from error
+    finally:
+        os.close(file.descriptor)
+    return "pages that equal other sessions' are given back"
+
+
 def _unshare(flags: int) -> None:
     _check(_libc.unshare(flags), "unshare")
 
@@ -91,6 +110,7 @@ PROBES: dict[str, Callable[[], str]] = {
     "seccomp": seccomp,
     "landlock": landlock,
     "packet_rules": packet_rules,
+    "memory_at_rest": memory_at_rest,
 }
 
 if __name__ == "__main__":
