@@ -62,7 +62,7 @@ def test_file_of_an_ordinary_user_is_below_home(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_unknown_setting_is_told_with_its_line(file: Path) -> None:
-    assert refusal(file, "pool_size = 1\nmemory_gb = 4\n").startswith(f"{file}:2: memory_gb is not a setting; the settings are ")
+    assert refusal(file, "pool_size = 1\nmemory_gb = 4\n").startswith(f"{file}:2: memory_gb is not a setting; did you mean memory_mb")
 
 
 def test_value_that_is_not_allowed_is_told_with_its_line(file: Path) -> None:

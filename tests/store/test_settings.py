@@ -109,9 +109,11 @@ def test_refusal_names_variable_value_and_what_is_allowed(name: str, value: str,
     assert str(caught.value).startswith(f"CELLBLOCK_{name}={value}: allowed is {allowed}")
 
 
-def test_unknown_variable_is_refused_with_the_known_ones() -> None:
+def test_unknown_variable_is_refused_with_those_near_it() -> None:
     with pytest.raises(SettingsError, match=r"CELLBLOCK_MAX_SESSION is not a setting; .*CELLBLOCK_MAX_SESSIONS"):
         read(MAX_SESSION="3")
+    with pytest.raises(SettingsError, match=r"CELLBLOCK_ZZ is not a setting; `cellblock serve --help` lists all"):
+        read(ZZ="3")
 
 
 def test_variables_of_others_are_ignored() -> None:

@@ -63,7 +63,7 @@ def _of_directory(data_dir: str | Path | None) -> Server:
     except (NoServer, DataDirectoryError, SettingsError) as error:
         raise ServerNotFound(
             f"{error}; for another machine's server set what `cellblock env` prints there, or give Server(url, key_id, secret)"
-        ) from error
+        ) from None  # which says it all
     if key is None:
         raise ServerNotFound(f"{settings.data_dir} holds no credentials; make a key on the server and set the variables of `cellblock env`")
     return Server(url, key.id, key.secret, settings.region, host_environment().get(AUTHORITY_VARIABLE, ""))

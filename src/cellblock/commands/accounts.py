@@ -9,14 +9,14 @@ import click
 from cellblock.model.resources import Account, now
 from cellblock.settings.groups.keys import ACCOUNT_FORM
 from cellblock.settings.table import Settings
-from cellblock.terminal.command_line import json_option, with_settings
+from cellblock.terminal.command_line import Commands, json_option, with_settings
 from cellblock.terminal.output import print_json, print_table, time_text
 from cellblock.terminal.store_commands import on_store
 
 NAME_FORM = r"[A-Za-z0-9][A-Za-z0-9 _.@-]{0,63}"
 
 
-@click.group("accounts")
+@click.group("accounts", cls=Commands)
 def command() -> None:
     """List or make accounts: what belongs to one is not seen by another."""
 

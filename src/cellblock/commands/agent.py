@@ -13,13 +13,13 @@ from cellblock.agents import process, registry
 from cellblock.agents.environment import python_of
 from cellblock.agents.registry import REQUIREMENTS, Agent, directory_of
 from cellblock.settings.table import Settings
-from cellblock.terminal.command_line import fail, json_option, with_settings
+from cellblock.terminal.command_line import Commands, fail, json_option, with_settings
 from cellblock.terminal.output import print_table
 
 _name_option = click.option("--name", required=True, help="The agent's name.")
 
 
-@click.group("agent")
+@click.group("agent", cls=Commands)
 def command() -> None:
     """Serve handlers as AgentCore Runtime does, each in a process of its own on this machine."""
 

@@ -9,7 +9,7 @@ import click
 
 from cellblock.settings.table import Effective
 from cellblock.terminal.api_client import client, target, told_in_a_line
-from cellblock.terminal.command_line import json_option, with_effective
+from cellblock.terminal.command_line import Commands, json_option, with_effective
 from cellblock.terminal.output import plain, print_json, print_table
 
 CONTROL_PLANE = "bedrock-agentcore-control"
@@ -18,7 +18,7 @@ COLUMNS = ("id", "name", "status", "created", "description")
 with_server = with_effective("data_dir", "region")
 
 
-@click.group("interpreters")
+@click.group("interpreters", cls=Commands)
 def command() -> None:
     """List, make, show and delete interpreters."""
 

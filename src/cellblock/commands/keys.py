@@ -15,7 +15,7 @@ from cellblock.model.resources import AccessKey, new_access_key, new_secret, now
 from cellblock.service.first_key import refresh_file_of
 from cellblock.settings.table import Settings
 from cellblock.store.protocol import Store
-from cellblock.terminal.command_line import json_option, with_settings
+from cellblock.terminal.command_line import Commands, json_option, with_settings
 from cellblock.terminal.durations import duration
 from cellblock.terminal.output import print_json, print_table, time_text
 from cellblock.terminal.store_commands import on_store
@@ -25,7 +25,7 @@ NAME_FORM = r"[A-Za-z0-9+=,.@_-]{1,64}"  # IAM's, of a user
 _account_option = click.option("--account", "of", help="Account of the key.  [default: the setting CELLBLOCK_ACCOUNT]")
 
 
-@click.group("keys")
+@click.group("keys", cls=Commands)
 def command() -> None:
     """Hand out, list, revoke and rotate access keys."""
 

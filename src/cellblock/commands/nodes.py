@@ -11,7 +11,7 @@ from cellblock.errors import CommandFailed, StoreUnavailable
 from cellblock.model.resources import ClusterNode, now
 from cellblock.settings.table import Settings
 from cellblock.store.protocol import ClusterStore
-from cellblock.terminal.command_line import json_option, with_settings
+from cellblock.terminal.command_line import Commands, json_option, with_settings
 from cellblock.terminal.output import print_json, print_table, span_text, time_text
 from cellblock.terminal.store_commands import on_store
 
@@ -20,7 +20,7 @@ LOOK_SECONDS = 0.5
 GIB = 1024**3
 
 
-class _ListByDefault(click.Group):
+class _ListByDefault(Commands):
     """`cellblock nodes` alone lists."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

@@ -10,10 +10,10 @@ import click
 from cellblock.runtime import builds
 from cellblock.settings.table import Settings
 from cellblock.terminal import display
-from cellblock.terminal.command_line import fail, json_option, with_settings
+from cellblock.terminal.command_line import Commands, fail, json_option, with_settings
 
 
-@click.group("runtime")
+@click.group("runtime", cls=Commands)
 def command() -> None:
     """Build or list the Python, Node and libraries that sessions see."""
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from cellblock.settings.table import MIB, Settings
-from cellblock.terminal.command_line import json_option, with_settings
+from cellblock.terminal.command_line import Commands, json_option, with_settings
 from cellblock.terminal.operator_client import OperatorClient
 from cellblock.terminal.output import print_json, print_table, span_text, table_text
 from cellblock.terminal.store_commands import ended_sessions
@@ -24,7 +24,7 @@ Row = dict[str, Any]
 with_server = with_settings("data_dir", "store")
 
 
-@click.group("sessions")
+@click.group("sessions", cls=Commands)
 def command() -> None:
     """List, stop and watch the sessions of the server of this machine; those of every account.
 

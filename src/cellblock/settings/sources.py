@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import tomllib
 from collections.abc import Collection, Mapping
@@ -44,7 +45,7 @@ def from_environment(environment: Mapping[str, str], names: Collection[str]) -> 
     known = {variable(name): name for name in names}
     for name in sorted(environment):
         if name.startswith(PREFIX) and name not in known and name != FILE_VARIABLE:
-            raise SettingsError(f"{name} is not a setting; the settings are {', '.join(sorted(known))}")
+            raise _unknown(name, [variable(near) for near in _near(name.removeprefix(PREFIX).lower(), names)])
     return {name: Written(environment[key], key, f"{key}={environment[key]}") for key, name in known.items() if key in environment}
 
 
@@ -57,13 +58,23 @@ def _of_file(path: Path, source: str, name: str, value: Any, names: Collection[s
     number = _line_number(source, name)
     origin = f"{path}:{number}"
     if name not in names:
-        raise SettingsError(f"{origin}: {name} is not a setting; the settings are {', '.join(sorted(names))}")
+        raise _unknown(f"{origin}: {name}", _near(name, names))
     if isinstance(value, list) and all(isinstance(part, str) and "," not in part for part in value):
         value = tuple(value)
     if not isinstance(value, str | int | float | bool | tuple):
         raise SettingsError(f"{origin}: {name} must be a text, a number, true, false, or a list of texts")
     text = text_of(value)
     return Written(text, origin, f"{origin}: {name} = {text}")
+
+
+def _near(name: str, names: Collection[str]) -> list[str]:
+    near: list[str] = importlib.import_module("difflib").get_close_matches(name, names)  # which a start does not need
+    return near
+
+
+def _unknown(told: str, near: list[str]) -> SettingsError:
+    question = f"did you mean {' or '.join(near)}? " if near else ""
+    return SettingsError(f"{told} is not a setting; {question}`cellblock serve --help` lists all")
 
 
 def _line_number(source: str, name: str) -> int:

@@ -24,6 +24,15 @@ ALL_SETTINGS = tuple(TABLE)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
+class Commands(click.Group):
+    """A group whose list has the first paragraph of each command, which click cuts off."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """click: the list in the help."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, (command.help or "").partition("\n\n")[0]) for name, command in sorted(self.commands.items())])
+
+
 def with_settings(*names: str) -> Callable[[Command], Command]:
     """Give a command --config and an option for each of these settings; it is called with `settings`."""
 
