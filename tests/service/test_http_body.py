@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import mmap
 import random
 from collections.abc import MutableMapping
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ import pytest
 from cellblock.errors import ValidationFailed
 from cellblock.http import body
 from cellblock.http.body import LARGE_BYTES, LEAST_BYTES_A_SECOND, Bodies, Body
-from cellblock.http.exchange import Receive
+from cellblock.http.exchange import ClientGone, Receive
 from cellblock.machine.clock import MonotonicClock
 
 PATIENCE_SECONDS = 0.3
@@ -73,6 +75,33 @@ async def test_large_body_is_hashed_as_it_comes() -> None:
         found = await read_hashed(pieces, declared)
         assert bytes(found.data) == content
         assert found.digest == sha256(content).hexdigest()
+
+
+async def test_body_that_is_only_declared_has_no_memory() -> None:
+    """Where the kernel promises no more memory than it has (vm.overcommit_memory=2), room for many such would be all of it."""
+    before, bodies, is_over = mapped_bytes(), Bodies(2), asyncio.Event()
+
+    async def receive() -> MutableMapping[str, Any]:
+        await is_over.wait()
+        return {"type": "http.disconnect"}
+
+    reading = [asyncio.create_task(read(bodies, receive)) for _ in range(20)]
+    await pause(PAUSE_SECONDS)  # each has begun
+    grown = mapped_bytes() - before
+    is_over.set()
+    found = await asyncio.gather(*reading, return_exceptions=True)
+    assert {type(one) for one in found} == {ClientGone}
+    assert grown < LIMIT_BYTES
+
+
+def mapped_bytes() -> int:
+    """Of this process's address space (proc_pid_statm(5))."""
+    return int(Path("/proc/self/statm").read_text().split()[0]) * mmap.PAGESIZE
+
+
+async def test_body_that_is_declared_and_never_comes_is_empty() -> None:
+    found = await read_hashed([b""], str(LARGE_BYTES + 1))
+    assert (bytes(found.data), found.digest) == (b"", sha256().hexdigest())
 
 
 async def test_body_longer_than_declared_is_refused() -> None:

@@ -67,16 +67,18 @@ class Bodies:
         if length <= LARGE_BYTES:
             data = await self.read(receive, place, declared_length=declared_length, limit_bytes=limit_bytes)
             return Body(data, sha256(data).hexdigest())
-        room, digest, size = _room(length), sha256(), 0
+        room: mmap.mmap | None = None  # until there is a place: what is only declared, perhaps by many, costs nothing
+        digest, size = sha256(), 0
         async for piece in pieces(receive):
             await place.take()
             end = size + len(piece)
             if end > length:
                 raise ValidationFailed("the body is longer than its Content-Length header says", reason="CannotParse")
+            room = room or _room(length)
             room[size:end] = piece
             digest.update(piece)
             size = end
-        return Body(memoryview(room)[:size], digest.hexdigest())
+        return Body(memoryview(room or b"")[:size], digest.hexdigest())
 
     async def read(self, receive: Receive, place: Place, *, declared_length: str | None, limit_bytes: int) -> bytes:
         """The body. Raises BodyTooLarge, ValidationFailed, ClientGone."""
