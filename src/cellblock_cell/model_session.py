@@ -193,8 +193,8 @@ def _own(process: Path) -> Pages:
                 addresses = own_pages(process, area)
                 known = addresses if area.name else {one for one in addresses if _is_in_pool(memory, area, one)}
                 found.update((one, os.pread(memory.fileno(), PAGE, one)) for one in known)
-    here = range(_thread_pointer() - _THREAD_BYTES, _thread_pointer() + _THREAD_BYTES)
-    return {address: data for address, data in found.items() if address not in here}
+    left_out = _around_thread_pointer()
+    return {address: data for address, data in found.items() if address not in left_out}
 
 
 def _is_in_pool(memory: FileIO, area: Area, address: int) -> bool:
@@ -210,19 +210,22 @@ def _is_in_pool(memory: FileIO, area: Area, address: int) -> bool:
     return bool(used <= (_POOL - _OVERHEAD) // block and last_offset == _POOL - block and _OVERHEAD < next_offset <= _POOL + block)
 
 
-def _thread_pointer() -> int:
-    """Around it is what the kernel writes to by itself, at any time (rseq(2))."""
+def _around_thread_pointer() -> range:
+    """Where the kernel writes to by itself, at any time (rseq(2))."""
     current = ctypes.CDLL(None).pthread_self
     current.restype = ctypes.c_void_p
-    return int(current())
+    pointer = int(current())
+    return range(pointer - _THREAD_BYTES, pointer + _THREAD_BYTES)
 
 
 def _bridged(pages: Pages) -> Pages:
     """With the pages of this process's own that lie between two that are near to each other."""
     between: Pages = {}
+    left_out = _around_thread_pointer()
     with open("/proc/self/mem", "rb", buffering=0) as memory:
         for one, other in pairwise(sorted(pages)):
             if PAGE < other - one <= _BRIDGED * PAGE:
+                gaps = (gap for gap in range(one + PAGE, other, PAGE) if gap not in left_out)
                 with contextlib.suppress(OSError):  # memory that this process does not have
-                    between.update((gap, os.pread(memory.fileno(), PAGE, gap)) for gap in range(one + PAGE, other, PAGE))
+                    between.update((gap, os.pread(memory.fileno(), PAGE, gap)) for gap in gaps)
     return between | pages

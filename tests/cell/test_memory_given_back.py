@@ -144,6 +144,13 @@ class Tables(OwnMemory):
 with Tables() as tables:
     print(json.dumps(likeness.give_back(tables) // PAGE))
 """
+_BRIDGED = """
+from cellblock_cell import model_session
+libc = ctypes.CDLL(None)
+libc.pthread_self.restype = ctypes.c_void_p
+page = libc.pthread_self() // PAGE * PAGE
+print(json.dumps([page in model_session._bridged({page - PAGE: b"", page + reach * PAGE: b""}) for reach in (1, 4)]))
+"""
 _SEALED = """
 def refusal(act):
     try:
@@ -198,6 +205,10 @@ def test_a_finalizer_and_a_handler_of_a_signal_wait_until_the_exchange_is_over(r
 
 def test_memory_that_is_not_there_is_never_read(runtime_python: str, tmp_path: Path) -> None:
     assert _run(runtime_python, _NOT_THERE, tmp_path) == 300 - 6 - 3
+
+
+def test_what_the_kernel_writes_to_by_itself_is_never_compared(runtime_python: str, tmp_path: Path) -> None:
+    assert _run(runtime_python, _BRIDGED, tmp_path) == [False, False]
 
 
 def test_the_file_can_be_changed_before_it_is_sealed_and_not_afterwards(runtime_python: str, tmp_path: Path) -> None:
