@@ -15,11 +15,7 @@ HERE, THERE = "10.213.77.1", "10.213.77.2"
 
 def ip(*words: str) -> None:
     """The program of iproute2."""
-    done = subprocess.run(["ip", *words], capture_output=True, text=True, timeout=20, check=False)
-    if done.returncode != 0:
-        pytest.skip(
-            f"needs a machine that lets root lay wires between network namespaces: `ip {' '.join(words)}` said {done.stderr.strip()}"
-        )
+    subprocess.run(["ip", *words], check=True, capture_output=True, text=True, timeout=20)
 
 
 @dataclass(frozen=True)
@@ -40,17 +36,24 @@ class Wire:
 
 @contextmanager
 def pulled_wire() -> Iterator[Wire]:
-    """For a block."""
+    """For a block; the test is skipped where none can be laid."""
     name = f"cb{os.getpid()}"
-    ip("netns", "add", name)
     try:
-        ip("link", "add", f"{name}a", "type", "veth", "peer", "name", f"{name}b", "netns", name)
-        ip("addr", "add", f"{HERE}/30", "dev", f"{name}a")
-        ip("link", "set", f"{name}a", "up")
-        ip("-n", name, "addr", "add", f"{THERE}/30", "dev", f"{name}b")
-        ip("-n", name, "link", "set", f"{name}b", "up")
-        ip("-n", name, "link", "set", "lo", "up")
-        ip("-n", name, "route", "add", "default", "via", HERE)
+        try:
+            _lay(name)
+        except subprocess.CalledProcessError as error:
+            pytest.skip(f"needs a machine that lets root lay wires between network namespaces: {error} {error.stderr.strip()}")
         yield Wire(name, f"{name}b")
     finally:
         subprocess.run(["ip", "netns", "del", name], check=False, timeout=20)
+
+
+def _lay(name: str) -> None:
+    ip("netns", "add", name)
+    ip("link", "add", f"{name}a", "type", "veth", "peer", "name", f"{name}b", "netns", name)
+    ip("addr", "add", f"{HERE}/30", "dev", f"{name}a")
+    ip("link", "set", f"{name}a", "up")
+    ip("-n", name, "addr", "add", f"{THERE}/30", "dev", f"{name}b")
+    ip("-n", name, "link", "set", f"{name}b", "up")
+    ip("-n", name, "link", "set", "lo", "up")
+    ip("-n", name, "route", "add", "default", "via", HERE)
