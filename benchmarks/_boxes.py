@@ -82,25 +82,28 @@ class Piped:
 
 
 class Bundle:
-    """The files that boxes see: the same that cells see, read-only, and a scratch directory."""
+    """The files that boxes see: the same that cells see, read-only, those of `more` too, and directories that may be written."""
 
-    def __init__(self, built: Runtime, directory: Path) -> None:
+    def __init__(self, built: Runtime, directory: Path, *, program: str = LOOP.read_text(), more: str = "", shared: str = "") -> None:
         policy = policy_for(table.load(), built)
         self.binds = [(source, str(IN_CELL) if target == SHARED_RUNTIME else target) for source, target in policy.binds if target != CODE]
+        self.binds += [(more, more)] if more else []
         self.links = policy.links
         # A copy that can be written, as cells have it: matplotlib looks for fonts again where it cannot keep what it found.
         self.fonts = directory / "matplotlib"
         shutil.copytree(built.on_host(IN_CELL / "matplotlib"), self.fonts)
         self.environment = {**policy.environment, "MPLCONFIGDIR": SCRATCH, "HOME": "/tmp"}
-        self.command = [str(built.python), "-u", "-c", LOOP.read_text()]
+        self.written = [(str(self.fonts), SCRATCH), *([(shared, shared)] if shared else [])]
+        self.command = [str(built.python), "-u", "-c", program]
         self._directory = directory / "bundle"
         self._numbers = itertools.count(1)
         self._write()
 
-    def container(self, program: str) -> Piped:
-        """A container in the foreground; the runtime process is its parent."""
+    def container(self, program: str, *arguments: str) -> Piped:
+        """A container in the foreground, its program with these arguments; the runtime process is its parent."""
         name = f"cellblock-peer-{os.getpid()}-{next(self._numbers)}"
         base = [program, *OPTIONS[Path(program).name], "--root", str(self._directory / "state")]
+        self._write_configuration([*self.command, *arguments])
         return Piped([*base, "run", "--bundle", str(self._directory), name], end=[*base, "delete", "--force", name])
 
     def _write(self) -> None:
@@ -108,7 +111,7 @@ class Bundle:
         root = self._directory / "rootfs"
         for name in ("proc", "dev", "tmp"):
             (root / name).mkdir(parents=True)
-        for source, target in self.binds:
+        for source, target in [*self.binds, *self.written]:
             point = root / target.lstrip("/")
             if Path(source).is_dir():
                 point.mkdir(parents=True, exist_ok=True)
@@ -119,9 +122,8 @@ class Bundle:
             link = root / name.lstrip("/")
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(target)
-        (self._directory / "config.json").write_text(json.dumps(self._configuration()))
 
-    def _configuration(self) -> dict[str, object]:
+    def _write_configuration(self, command: list[str]) -> None:
         """The container (config.md of the OCI runtime specification); who runs this is root inside, as without rights it must be."""
         one = [{"containerID": 0, "hostID": os.geteuid(), "size": 1}]
         groups = [{"containerID": 0, "hostID": os.getegid(), "size": 1}]
@@ -131,12 +133,12 @@ class Bundle:
             {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "nodev"]},
         ]
         mounts += [{"destination": target, "type": "bind", "source": source, "options": ["rbind", "ro"]} for source, target in self.binds]
-        mounts.append({"destination": SCRATCH, "type": "bind", "source": str(self.fonts), "options": ["rbind", "rw"]})
-        return {
+        mounts += [{"destination": target, "type": "bind", "source": source, "options": ["rbind", "rw"]} for source, target in self.written]
+        configuration = {
             "ociVersion": "1.0.2",
             "process": {
                 "user": {"uid": 0, "gid": 0},
-                "args": self.command,
+                "args": command,
                 "env": [f"{name}={value}" for name, value in self.environment.items()],
                 "cwd": "/tmp",
                 "noNewPrivileges": True,
@@ -147,6 +149,7 @@ class Bundle:
             "mounts": mounts,
             "linux": {"namespaces": [{"type": name} for name in NAMESPACES], "uidMappings": one, "gidMappings": groups},
         }
+        (self._directory / "config.json").write_text(json.dumps(configuration))
 
 
 def bwrap_command(bundle: Bundle, program: str) -> list[str]:

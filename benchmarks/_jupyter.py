@@ -1,4 +1,4 @@
-"""Jupyter's kernels, alone and behind jupyter-kernel-gateway, on the same Python and libraries as cells have."""
+"""Jupyter's kernels, alone, in containers and behind jupyter-kernel-gateway, on the same Python and libraries as cells have."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from _boxes import NotHere
+from _boxes import Bundle, NotHere, Piped
 
 from cellblock.runtime.layout import Runtime
 
@@ -67,21 +67,26 @@ class Kernel:
 
     def run(self, code: str) -> str:
         """What the code prints."""
-        printed: list[str] = []
-
-        def take(message: dict[str, Any]) -> None:
-            if message["msg_type"] == "stream":
-                printed.append(message["content"]["text"])
-
-        reply = self.client.execute_interactive(code, output_hook=take, timeout=SECONDS)
-        if reply["content"]["status"] != "ok":
-            raise RuntimeError(f"the kernel answered {reply['content']}")
-        return "".join(printed).rstrip("\n")
+        return printed(self.client, code)
 
     def close(self) -> None:
         """Kill it."""
         self.client.stop_channels()
         self.manager.shutdown_kernel(now=True)
+
+
+def printed(client: Any, code: str) -> str:
+    """What the code prints, by Jupyter's own client."""
+    found: list[str] = []
+
+    def take(message: dict[str, Any]) -> None:
+        if message["msg_type"] == "stream":
+            found.append(message["content"]["text"])
+
+    reply = client.execute_interactive(code, output_hook=take, timeout=SECONDS)
+    if reply["content"]["status"] != "ok":
+        raise RuntimeError(f"the kernel answered {reply['content']}")
+    return "".join(found).rstrip("\n")
 
 
 def kernels(built: Runtime, directory: Path) -> tuple[Callable[[], Kernel], Callable[[], list[int]]]:
@@ -102,6 +107,46 @@ def kernels(built: Runtime, directory: Path) -> tuple[Callable[[], Kernel], Call
         return begun[-1]
 
     return begin, lambda: [one.pid for one in begun if one.manager.has_kernel]
+
+
+@dataclass(frozen=True, slots=True)
+class ContainedKernel:
+    """A kernel in a container, by Unix sockets in a directory that both sides see."""
+
+    container: Piped
+    client: Any
+
+    def run(self, code: str) -> str:
+        """What the code prints."""
+        return printed(self.client, code)
+
+    def close(self) -> None:
+        """End the container."""
+        self.client.stop_channels()
+        self.container.close()
+
+
+def contained_kernels(built: Runtime, directory: Path, program: str) -> tuple[Callable[[], ContainedKernel], Callable[[], list[Piped]]]:
+    """A function that starts a kernel in a container of this OCI runtime, and one that gives the containers. Raises NotHere."""
+    write_kernel(built, directory)
+    libraries, shared = sysconfig.get_path("purelib"), directory / "sockets"
+    shared.mkdir()
+    bundle = Bundle(built, directory / "contained", program=_KERNEL.format(libraries=libraries), more=libraries, shared=str(shared))
+    client_module = importlib.import_module("jupyter_client.blocking")
+    write = importlib.import_module("jupyter_client.connect").write_connection_file
+    begun: list[Piped] = []
+
+    def begin() -> ContainedKernel:
+        place = shared / uuid.uuid4().hex[:8]
+        path, _ = write(f"{place}.json", transport="ipc", ip=str(place), key=uuid.uuid4().hex.encode())
+        begun.append(bundle.container(program, "-f", path))
+        client = client_module.BlockingKernelClient(connection_file=path)
+        client.load_connection_file()
+        client.start_channels()
+        client.wait_for_ready(timeout=SECONDS)
+        return ContainedKernel(begun[-1], client)
+
+    return begin, lambda: begun
 
 
 @dataclass(frozen=True, slots=True)

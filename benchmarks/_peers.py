@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from _boxes import Bundle, NotHere, Piped, bwrap_command
-from _jupyter import gateway, kernels
+from _jupyter import contained_kernels, gateway, kernels
 from _serving import Server, Session, descendants, server
 
 from cellblock import client as own
@@ -57,6 +57,7 @@ def all_peers(built: Runtime, directory: Path, pool: int) -> dict[str, Callable[
         GATEWAY: lambda: jupyter_gateway(built, directory),
         BWRAP: lambda: bubblewrap(bundle),
         **{name: partial(container, name, bundle) for name in OCI},
+        **{contained(name): partial(contained_ipykernel, name, built, directory / f"{name}-ipykernel") for name in OCI},
     }
 
 
@@ -131,6 +132,20 @@ def container(name: str, bundle: Bundle) -> Iterator[Peer]:
     """A new Python in a container of an OCI runtime."""
     program = installed(name)
     yield piped(lambda: bundle.container(program))
+
+
+@contextmanager
+def contained_ipykernel(name: str, built: Runtime, directory: Path) -> Iterator[Peer]:
+    """A kernel in a container of an OCI runtime for each session, through jupyter_client."""
+    program = installed(name)
+    directory.mkdir()
+    opened, containers = contained_kernels(built, directory, program)
+    yield Peer(open=opened, processes=lambda: [one for box in containers() if box.is_alive for one in descendants(box.pid)])
+
+
+def contained(name: str) -> str:
+    """How such a peer is named."""
+    return f"{IPYKERNEL} in {name}"
 
 
 def piped(begin: Callable[[], Piped]) -> Peer:

@@ -61,7 +61,10 @@ PROMISES = {
     "round-trip-over-ipykernel": Promise(
         script="peers", what="ipykernel's round trip over `executeCode`, each by its own client", at_least=3, unit="×"
     ),
-    "round-trip-of-boto3-over-ipykernel": Promise(script="peers", what="the same over `executeCode` by boto3", at_least=3, unit="×"),
+    "round-trip-over-container": Promise(
+        script="peers", what="the same of an ipykernel in a container of an OCI runtime", at_least=3, unit="×"
+    ),
+    "round-trip-of-boto3-over-ipykernel": Promise(script="peers", what="ipykernel's over `executeCode` by boto3", at_least=3, unit="×"),
     "round-trip-over-gateway": Promise(script="peers", what="its round trip by HTTP (jupyter-kernel-gateway)", at_least=3, unit="×"),
     "memory-over-ipykernel": Promise(
         script="peers", what="memory of an ipykernel that has used pandas, over that of a session", at_least=15, unit="×"

@@ -1,15 +1,16 @@
-"""The same work here and with what code interpreters are made of elsewhere: start, first pandas result, round trips, end, memory."""
+"""The same work by turns, here and with what code interpreters are made of elsewhere: start, first result, round trips, end, memory."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from _boxes import NotHere
 from _measuring import Report, Samples, command_line, progress
-from _peers import GATEWAY, IPYKERNEL, OCI, OURS, OURS_COLD, OURS_THIN, Peer, PeerContext, all_peers
+from _peers import GATEWAY, IPYKERNEL, OCI, OURS, OURS_COLD, OURS_THIN, Peer, PeerContext, all_peers, contained
 from _serving import available_bytes, memory_bytes
 
 from cellblock.runtime import builds
@@ -37,8 +38,8 @@ def main() -> None:
     """Run it."""
     arguments = command_line(
         __doc__,
-        count=(5, "sessions of each"),
-        ours=(20, "sessions of Cellblock"),
+        count=(5, "rounds; in each, one session of each peer"),
+        ours=(20, "sessions of Cellblock in all rounds together"),
         round_trips=(100, "round trips in each session"),
         alive=(4, "sessions of each that live at once for the memory"),
         ours_alive=(40, "the same of Cellblock"),
@@ -46,16 +47,19 @@ def main() -> None:
     )
     report = Report("peers")
     built = the_runtime()
-    found: dict[str, Found] = {}
-    with tempfile.TemporaryDirectory(prefix="cellblock-peers-") as directory:
-        for name, begin in all_peers(built, Path(directory), arguments.pool).items():
-            progress(name)
-            is_ours = name in (OURS, OURS_COLD, OURS_THIN)
-            count, alive = (arguments.ours, arguments.ours_alive) if is_ours else (arguments.count, arguments.alive)
-            try:
-                found[name] = measure(begin, count=count, round_trips=arguments.round_trips, alive=alive)
-            except NotHere as error:
-                report.note(name, f"not measured: {error}")
+    counts = dict.fromkeys((OURS, OURS_COLD, OURS_THIN), arguments.ours)
+    with tempfile.TemporaryDirectory(prefix="cellblock-peers-") as directory, ExitStack() as stack:
+        peers = begin(report, all_peers(built, Path(directory), arguments.pool), stack)
+        found = {name: Found() for name in peers}
+        for number in range(arguments.count):
+            for name, peer in peers.items():
+                progress(f"{name}, round {number + 1}")
+                for _ in range(max(1, counts.get(name, arguments.count) // arguments.count)):
+                    live(peer, found[name], arguments.round_trips)
+                peer.settle(0)  # what it still does to be ready again is not to meet the next one's
+        for name, peer in peers.items():
+            progress(f"memory of {name}")
+            add_memory(peer, found[name], arguments.ours_alive if name in counts else arguments.alive)
     for name, one in found.items():
         show(report, name, one)
     compare(report, found)
@@ -70,15 +74,19 @@ def the_runtime() -> Runtime:
     return built
 
 
-def measure(begin: Callable[[], PeerContext], *, count: int, round_trips: int, alive: int) -> Found:
-    """The first session is not counted: it finds the files of the machine's disk."""
-    found = Found()
-    with begin() as peer:
-        live(peer, Found(), 1)
-        for _ in range(count):
-            live(peer, found, round_trips)
-        add_memory(peer, found, alive)
-    return found
+def begin(report: Report, peers: dict[str, Callable[[], PeerContext]], stack: ExitStack) -> dict[str, Peer]:
+    """Those that work here; the first session is not counted, for it finds the files of the machine's disk."""
+    begun: dict[str, Peer] = {}
+    for name, one in peers.items():
+        progress(name)
+        try:
+            peer = stack.enter_context(one())
+            live(peer, Found(), 1)
+        except NotHere as error:
+            report.note(name, f"not measured: {error}")
+        else:
+            begun[name] = peer
+    return begun
 
 
 def live(peer: Peer, found: Found, round_trips: int) -> None:
@@ -139,10 +147,12 @@ def compare(report: Report, found: dict[str, Found]) -> None:
             memory = f"memory of the processes {other.shared / ours.shared:.1f} ×, of the machine {other.whole / ours.whole:.1f} ×"
             report.note(f"{name} over {OURS}", f"start {start:.1f} ×, round trip {round_trip:.2f} ×, {memory}")
     container = next((found[name] for name in OCI if name in found), None)
+    kernel_inside = next((found[contained(name)] for name in OCI if contained(name) in found), None)
     ipykernel, gateway = found.get(IPYKERNEL), found.get(GATEWAY)
     judge(report, "start-over-ipykernel", ipykernel and ipykernel.start.p50 / ours.start.p50)
     judge(report, "start-over-container", container and container.start.p50 / ours.start.p50)
     judge(report, "round-trip-over-ipykernel", ipykernel and ipykernel.round_trip.p50 / found[OURS_THIN].round_trip.p50)
+    judge(report, "round-trip-over-container", kernel_inside and kernel_inside.round_trip.p50 / found[OURS_THIN].round_trip.p50)
     judge(report, "round-trip-of-boto3-over-ipykernel", ipykernel and ipykernel.round_trip.p50 / ours.round_trip.p50)
     judge(report, "round-trip-over-gateway", gateway and gateway.round_trip.p50 / ours.round_trip.p50)
     judge(report, "memory-over-ipykernel", ipykernel and ipykernel.shared / ours.shared)
