@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from _measuring import progress
-from _serving import Server, Session, available_bytes, memory_bytes, server
+from _serving import REST_SECONDS, Server, Session, available_bytes, memory_bytes, server
 
 LINE = "import pandas as pd; frame = pd.DataFrame({'k': list('abab'), 'v': range(4)}); print(frame.groupby('k').v.sum().to_dict())"
 PRINTED = "{'a': 2, 'b': 4}"
@@ -66,5 +66,5 @@ def run_line(session: Session) -> None:
 @contextmanager
 def crowd(most: int, connections: int) -> Iterator[Crowd]:
     """A server without a pool for so many sessions and a few more, and nobody in it yet."""
-    with server(pool_size=0, max_sessions=most + 100, session_timeout_seconds=LIFETIME_SECONDS) as running:
+    with server(pool_size=0, max_sessions=most + 100, session_timeout_seconds=LIFETIME_SECONDS, rest_seconds=REST_SECONDS) as running:
         yield Crowd(running, running.client(connections=connections))

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from _boxes import Bundle, NotHere, Piped, bwrap_command
 from _jupyter import contained_kernels, gateway, kernels
-from _serving import Server, Session, descendants, server
+from _serving import REST_SECONDS, Server, Session, descendants, server
 
 from cellblock import client as own
 from cellblock.runtime.layout import Runtime
@@ -86,7 +86,7 @@ class _OursByOwnClient:
 @contextmanager
 def ours(pool: int) -> Iterator[Peer]:
     """A server and a stock boto3 client."""
-    with server(pool_size=pool, max_sessions=OURS_AT_MOST) as running:
+    with _serving_with(pool) as running:
         client = running.client()
         yield _peer(running, pool, lambda: _Ours(Session(client)))
 
@@ -94,8 +94,12 @@ def ours(pool: int) -> Iterator[Peer]:
 @contextmanager
 def ours_by_own_client(pool: int) -> Iterator[Peer]:
     """A server and cellblock.client, as the Jupyter peers have Jupyter's own clients."""
-    with server(pool_size=pool, max_sessions=OURS_AT_MOST) as running, own.Client(data_dir=running.data_dir) as client:
+    with _serving_with(pool) as running, own.Client(data_dir=running.data_dir) as client:
         yield _peer(running, pool, lambda: _OursByOwnClient(client.session().start()))
+
+
+def _serving_with(pool: int) -> AbstractContextManager[Server]:
+    return server(pool_size=pool, max_sessions=OURS_AT_MOST, rest_seconds=REST_SECONDS)
 
 
 def _peer(running: Server, pool: int, opened: Callable[[], Box]) -> Peer:

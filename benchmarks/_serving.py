@@ -25,6 +25,7 @@ INTERPRETER = "aws.codeinterpreter.v1"
 REGION = "us-east-1"
 CELLBLOCK = Path(sys.executable).parent / "cellblock"
 PROCESSES_OF_A_CELL = 2  # the agent and its Python kernel
+REST_SECONDS = 1  # for those that wait until sessions are at rest; what they have given back then does not depend on it
 _READY = re.compile(r"cellblock is ready on (http://\S+)")
 _STOP_SECONDS = 60
 
@@ -71,9 +72,10 @@ class Server:
 
     def wait_for_rest(self, busy: int) -> None:
         """Until so many cells have given back the memory that they have in common, where this machine can."""
-        if gives_back(self.template_pid):
-            while sum(has_rested(cell) for cell in self.cells()) < busy:
-                self.ping()
+        rested: set[int] = set()
+        while gives_back(self.template_pid) and len(rested) < busy:
+            rested |= {cell[0] for cell in self.cells() if cell[0] not in rested and has_rested(cell)}
+            self.ping()
 
     def ping(self) -> None:
         """One question and answer outside the API."""

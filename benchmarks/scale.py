@@ -61,6 +61,7 @@ def main() -> None:
 def with_live(people: Crowd, live: int, *, starts: int, count: int) -> Point:
     """One client, while so many sessions live."""
     people.grow(live)
+    people.running.wait_for_rest(live)  # what it takes to come to rest is the rest's, not the number's
     progress(f"{starts} starts and {count} round trips with {live} live sessions")
     point = Point()
     for number in range(WARM_UP + starts):
