@@ -25,6 +25,7 @@ INTERPRETER = "aws.codeinterpreter.v1"
 REGION = "us-east-1"
 CELLBLOCK = Path(sys.executable).parent / "cellblock"
 PROCESSES_OF_A_CELL = 2  # the agent and its Python kernel
+READY_SECONDS = 0.2  # a cell that waits readies itself for its first call, the last time 0.1 s after it is there
 REST_SECONDS = 1  # for those that wait until sessions are at rest; what they have given back then does not depend on it
 _READY = re.compile(r"cellblock is ready on (http://\S+)")
 _STOP_SECONDS = 60
@@ -63,9 +64,10 @@ class Server:
         return cells_of(self.template_pid)
 
     def wait_for_pool(self, waiting: int, *, busy: int = 0) -> None:
-        """Until so many cells wait for a session beside the busy ones: all are there, and none of their processes has anything to do."""
+        """Until so many cells wait for a session beside the busy ones: all are there, as ready as they get, and nothing is under way."""
         while True:
-            if are_at_rest(self.cells(), waiting + busy):
+            cells = self.cells()
+            if are_at_rest(cells, waiting + busy) and (not waiting or all(age_seconds(cell[-1]) > READY_SECONDS for cell in cells)):
                 break
             self.ping()  # gives the server its time: one core may be all there is
         self.ping()  # the server has taken what the last cell said before this question came
@@ -197,6 +199,12 @@ def likenesses(pid: int) -> int:
 def is_asleep(pid: int) -> bool:
     """Whether it waits for something (proc(5), the third field of stat)."""
     return _text(Path(f"/proc/{pid}/stat")).rpartition(") ")[2].startswith("S")
+
+
+def age_seconds(pid: int) -> float:
+    """How long ago it began (proc(5), the 22nd field of stat, in ticks of the clock since the machine's start)."""
+    fields = _text(Path(f"/proc/{pid}/stat")).rpartition(") ")[2].split()
+    return float(_text(Path("/proc/uptime")).split()[0]) - int(fields[19]) / os.sysconf("SC_CLK_TCK") if fields else 0.0
 
 
 def memory_bytes(pid: int, *names: str) -> int:

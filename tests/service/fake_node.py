@@ -56,6 +56,7 @@ class FakeCell:
     calls: list[Call[Any]] = field(default_factory=list)
     is_closed: bool = False
     cancelled: int = 0
+    warmed_up: int = 0
     cpu_used: float = 0.0
     memory_used: MemoryUse = field(default_factory=lambda: MemoryUse(0, 0))
 
@@ -77,6 +78,9 @@ class FakeCell:
             work.cancel()
             raise CellEnded(self.ended.result())
         return cast("ReplyT", work.result())
+
+    async def warm_up(self) -> None:
+        self.warmed_up += 1
 
     def cpu_seconds(self) -> float:
         return self.cpu_used

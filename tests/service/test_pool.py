@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from cellblock.model.calls import CellLimits
 from cellblock.sessions.arrivals import REMEMBERED_SECONDS, Arrivals
-from cellblock.sessions.pool import COURTESY_SECONDS, Pool, PoolBounds
+from cellblock.sessions.pool import COURTESY_SECONDS, WARM_UP_SECONDS, Pool, PoolBounds
 from service.fake_clock import FakeClock
 from service.fake_node import FakeNode
 from service.served import until
@@ -67,6 +67,18 @@ async def test_the_most_bounds_what_waits() -> None:
 
 async def test_a_most_below_the_least_leaves_the_pool_at_its_least() -> None:
     assert PoolBounds(least=5, most=0).hold(100) == 5
+
+
+async def test_a_cell_that_waits_is_warmed_up_and_one_that_is_taken_before_is_not() -> None:
+    node, clock = FakeNode(), FakeClock()
+    async with started(node, clock, PoolBounds(least=2, most=2)) as pool:
+        await _let_it_fill(clock)
+        await until(lambda: pool.ready_count == 2)
+        taken = await pool.take()
+        await until(lambda: clock.waits_until(clock.now() + WARM_UP_SECONDS))
+        clock.advance(WARM_UP_SECONDS)
+        await until(lambda: sum(cell.warmed_up for cell in node.cells) == 1)
+        assert next(cell for cell in node.cells if cell is taken).warmed_up == 0
 
 
 async def test_a_pool_that_is_off_stays_off_however_many_sessions_come() -> None:

@@ -343,6 +343,10 @@ class Cell(Callee, Protocol):
         """As `call`, while somebody reads what is printed."""
         ...
 
+    async def warm_up(self) -> None:
+        """Have a cell that waits for its session run nothing, so that its first call is as quick as a later one."""
+        ...
+
     def download(self, path: str) -> AbstractAsyncContextManager[Download]:
         """An open file of the workspace. Raises ToolFailed and CellEnded."""
         ...

@@ -50,7 +50,7 @@ from cellblock.settings.table import Settings
 _START_SECONDS = 30
 _KILL_SECONDS = 10
 _AGENT_BYTES = 256 * 1024 * 1024  # of an agent's memory beside the files it writes: the output of tasks, and what is on its way
-_FIRST_CODE = RunCode(
+_NO_CODE = RunCode(
     code="", language="python", runtime="python", clear_context=False, timeout_seconds=_START_SECONDS, output_bytes=_AGENT_BYTES
 )
 _UNCOUNTED_CALLS = ("memfd_create", "shmget")  # memory that belongs to no process and no directory, which sampling does not see
@@ -164,6 +164,11 @@ class LocalCell:
     async def follow(self, request: Call[ReplyT], follower: Follower) -> ReplyT:
         """See `Cell.follow`."""
         return self._explained(await self._open_link().follow(request, follower))
+
+    async def warm_up(self) -> None:
+        """See `Cell.warm_up`: the pages that its agent and its kernel write to at every call are then copied (fork(2): copy on write)."""
+        with contextlib.suppress(CellEnded, ToolFailed):  # whoever takes the cell is told
+            await self._open_link().call(_NO_CODE)
 
     def download(self, path: str) -> AbstractAsyncContextManager[Download]:
         """See `Cell.download`."""
@@ -324,7 +329,7 @@ class LocalNode:
         if self._has_run_code:
             return
         try:
-            ran = await cell.call(_FIRST_CODE)
+            ran = await cell.call(_NO_CODE)
         except CellEnded as error:
             raise CellDied(f"a cell died while it started: {error.reason}") from error
         except ToolFailed as error:

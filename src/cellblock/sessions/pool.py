@@ -14,6 +14,7 @@ from cellblock.model.calls import Cell, CellLimits, Node
 from cellblock.sessions.arrivals import Arrivals
 
 COURTESY_SECONDS = 0.05  # the session that took a cell runs its first code before another cell is made, while one waits
+WARM_UP_SECONDS = 0.1  # what is taken sooner is in the midst of a burst, which has no time for it
 REFILL_PAUSE_SECONDS = 1.0  # after a failed start, so that a broken host is not asked in a loop
 
 _log = structlog.get_logger("cellblock.pool")
@@ -51,6 +52,7 @@ class Pool:
         self._wanted = asyncio.Event()
         self._emptied = asyncio.Event()
         self._refill: asyncio.Task[None] | None = None
+        self._warming: set[asyncio.Task[None]] = set()
 
     @property
     def ready_count(self) -> int:
@@ -103,9 +105,10 @@ class Pool:
             self._refill.cancel()
             await asyncio.gather(self._refill, return_exceptions=True)
         while self._waiting:
-            left = self._waiting.popleft()
-            left.watch.cancel()
-            await left.cell.close()
+            await self._close_oldest()
+        for warming in self._warming:
+            warming.cancel()
+        await asyncio.gather(*self._warming, return_exceptions=True)
 
     async def _keep_full(self) -> None:
         while True:
@@ -127,7 +130,6 @@ class Pool:
             await self._clock.wait(asyncio.Event(), self._clock.now() + REFILL_PAUSE_SECONDS)
 
     async def _close_oldest(self) -> None:
-        """The burst that it was opened for is over."""
         left = self._waiting.popleft()
         left.watch.cancel()
         await left.cell.close()
@@ -136,6 +138,15 @@ class Pool:
         self._is_failing = False
         self._emptied.clear()
         self._waiting.append(_Waiting(cell, asyncio.create_task(self._discard_when_dead(cell), name=f"watch {cell.name}")))
+        warming = asyncio.create_task(self._warm_up(cell), name=f"warm up {cell.name}")
+        self._warming.add(warming)
+        warming.add_done_callback(self._warming.discard)
+
+    async def _warm_up(self, cell: Cell) -> None:
+        """A session that takes the cell in the midst of it has its turn after it."""
+        await self._clock.wait(asyncio.Event(), self._clock.now() + WARM_UP_SECONDS)
+        if any(waiting.cell is cell for waiting in self._waiting):
+            await cell.warm_up()
 
     async def _discard_when_dead(self, cell: Cell) -> None:
         reason = await cell.wait_ended()

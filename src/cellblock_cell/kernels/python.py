@@ -160,7 +160,8 @@ class _Kernel:
             while self._inbox:
                 frame = self._inbox.popleft()
                 if frame.kind is Kind.CALL:
-                    self._rest.call_came()
+                    if frame.meta["code"]:  # a cell that waits is warmed up without any
+                        self._rest.call_came()
                     self._answer(frame.call, str(frame.meta["code"]))
             if self._rest.is_due and self._is_left_alone(self._rest_seconds):
                 self._rest.begin()
