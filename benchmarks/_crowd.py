@@ -35,14 +35,15 @@ class Crowd:
         self.running.wait_for_pool(0, busy=len(self.sessions))
 
     def affordable(self, count: int) -> int:
-        """So many, or as many as there is memory for, judged by what a few took; these live on."""
+        """So many, or as many as there is memory for, judged by what a few more than those that live take; these live on."""
         self.grow(1)
-        self.running.wait_for_rest(1)
-        before = self.used_bytes()
-        self.grow(min(count, 1 + TRIAL))
-        if len(self.sessions) == count:
+        live = len(self.sessions)
+        if live + TRIAL >= count:
             return count
-        self.running.wait_for_rest(len(self.sessions))
+        self.running.wait_for_rest(live)
+        before = self.used_bytes()
+        self.grow(live + TRIAL)
+        self.running.wait_for_rest(live + TRIAL)
         each = max(1.0, (self.used_bytes() - before) / TRIAL)
         return min(count, len(self.sessions) + int(SHARE * available_bytes() / each))
 

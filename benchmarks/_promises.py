@@ -77,10 +77,10 @@ PROMISES = {
     "stages-unexplained": Promise(
         script="stages", what="part of a call's time that no stage of docs/performance.md explains", at_most=15, unit="%"
     ),
-    "density-sessions": Promise(script="density", what="live sessions on one machine, each with a pandas frame", at_least=1000),
-    "density-memory": Promise(script="density", what="memory that each of them takes, the kernel's part too", at_most=5, unit="MB"),
+    "density-sessions": Promise(script="scale", what="live sessions on one machine, each with a pandas frame", at_least=1000),
+    "density-memory": Promise(script="scale", what="memory that each of them takes, the kernel's part too", at_most=5, unit="MB"),
     "density-active-p99": Promise(
-        script="density", what="a pandas line in 100 of them at once, from the client's request to the result, p99", at_most=500, unit="ms"
+        script="scale", what="a pandas line in 100 of them at once, from the client's request to the result, p99", at_most=500, unit="ms"
     ),
     "scale-start": Promise(
         script="scale", what="p99 of start and first result with the most live sessions, over that with one", at_most=2, unit="×"

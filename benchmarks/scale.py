@@ -1,7 +1,8 @@
-"""Where it bends: start and round trip against the number of live sessions, and against the number of clients at work."""
+"""Where it bends: start and round trip against live sessions, and against clients at work; a thousand sessions' memory and waking."""
 
 from __future__ import annotations
 
+import argparse
 import multiprocessing
 import time
 from collections.abc import Callable
@@ -10,11 +11,14 @@ from multiprocessing.synchronize import Barrier
 from typing import Any
 
 from _crowd import Crowd, crowd
+from _dense import add_active, add_memory
+from _kernel_threads import KernelThreads
 from _measuring import Report, Samples, command_line, progress
-from _serving import Server, Session
+from _serving import Server, Session, available_bytes
 
 LIVE = (1, 10, 100, 500, 1000)
 CLIENTS = (1, 2, 4, 8, 16, 32)
+FIRST_OF_MANY = 100
 CODE, RESULT = "1+1", "2"
 WARM_UP = 5
 
@@ -36,26 +40,40 @@ def main() -> None:
         clients=(CLIENTS[-1], "clients at most"),
         starts=(100, "starts at each number of live sessions"),
         count=(300, "round trips at each number of live sessions"),
-        lives=(5, "sessions that each client starts, one after the other"),
-        calls=(10, "round trips in each of them"),
+        lives=(3, "sessions that each client starts, one after the other"),
+        calls=(10, "round trips in each of them, and calls of each active session"),
+        active=(100, "of the live sessions that are active at once"),
     )
     report = Report("scale")
-    with crowd(arguments.live, connections=10) as people:
-        most = people.affordable(arguments.live)
-        steps = sorted({min(step, most) for step in LIVE if step <= arguments.live} | {most})
-    with crowd(most, connections=10) as people:
-        points = {live: with_live(people, live, starts=arguments.starts, count=arguments.count) for live in steps}
+    with crowd(arguments.live, connections=arguments.active) as people:
+        before = available_bytes()
+        points = at_each_step(report, people, arguments)
+        add_memory(report, people, before - available_bytes())
+        add_active(report, people, arguments.active, arguments.calls)
     for live, point in points.items():
         report.add(f"start and first result, {live} live", point.start)
         report.add(f"round trip, {live} live", point.round_trip)
     with crowd(0, connections=10) as people:
         for clients in [number for number in CLIENTS if number <= arguments.clients]:
             add_clients(report, with_clients(people.running, clients, lives=arguments.lives, calls=arguments.calls), clients)
-    fewest, last = points[steps[0]], points[steps[-1]]
-    report.note("most live sessions", str(steps[-1]))
+    (fewest, *_, last) = points.values()
     report.judge("scale-start", last.start.p99 / fewest.start.p99)
     report.judge("scale-round-trip", last.round_trip.p99 / fewest.round_trip.p99)
     report.show(arguments)
+
+
+def at_each_step(report: Report, people: Crowd, arguments: argparse.Namespace) -> dict[int, Point]:
+    """By the number of live sessions; no more than there is memory for."""
+    points: dict[int, Point] = {}
+    most = arguments.live
+    for step in sorted({*(step for step in LIVE if step <= arguments.live), arguments.live}):
+        if step >= FIRST_OF_MANY and most == arguments.live:
+            most = people.affordable(arguments.live)
+        if (live := min(step, most)) not in points:
+            others = KernelThreads()
+            points[live] = with_live(people, live, starts=arguments.starts, count=arguments.count)
+            report.note(f"the kernel's own threads meanwhile, {live} live", others.told())
+    return points
 
 
 def with_live(people: Crowd, live: int, *, starts: int, count: int) -> Point:

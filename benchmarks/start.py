@@ -31,10 +31,12 @@ class Steps:
 
 def main() -> None:
     """Run it."""
-    arguments = command_line(__doc__, count=(200, "sessions to start"), pool=(2, "cells that wait"), peers=(5, "runs of the peer"))
+    arguments = command_line(
+        __doc__, count=(200, "sessions to start"), cold=(60, "without a pool"), pool=(2, "cells that wait"), peers=(5, "runs of the peer")
+    )
     report = Report("start")
     warm = measure(report, count=arguments.count, pool=arguments.pool)
-    cold = measure(report, count=arguments.count, pool=0)
+    cold = measure(report, count=arguments.cold, pool=0)
     add_python(report, arguments.peers)
     report.judge("start-warm-p50", warm.p50 * MS)
     report.judge("start-warm-p99", warm.p99 * MS)

@@ -19,7 +19,7 @@ from cellblock_cell.link import Frame, Kind, encode
 from cellblock_cell.linux import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY
 from cellblock_cell.network import CellNetwork
 from cellblock_cell.pages import OwnMemory
-from cellblock_cell.rootfs import PROCESSOR_LISTS, PROCESSORS
+from cellblock_cell.rootfs import EMPTY, PROCESSOR_LISTS, PROCESSORS
 
 # the cgroup namespace is not among them: it takes as root the cgroup that the clone joins
 _NAMESPACE_FLAGS = {
@@ -149,8 +149,8 @@ class Confinement:
         for path in self._policy.masked_files:
             linux.cover("/dev/null", path, flags=MS_BIND)
         for path in self._policy.masked_directories:
-            linux.cover("none", path, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=0,mode=555")
-        linux.bind(f"{PROCESSOR_LISTS}/{len(self._spec.processors)}", PROCESSORS)  # as read-only as the root that it is part of
+            linux.cover(EMPTY, path, flags=MS_BIND)  # as read-only as the root that it is part of, and so are the processors
+        linux.bind(f"{PROCESSOR_LISTS}/{len(self._spec.processors)}", PROCESSORS)
 
     def mount_writable_files(self) -> None:
         """The places the cell may write to, each a tmpfs with a bound on bytes and inodes (tmpfs(5))."""
@@ -188,7 +188,7 @@ class Confinement:
 
     def hide_scratch(self) -> None:
         """The overlay keeps its layers; nobody reaches them, or /run, by name."""
-        linux.mount("none", "/run", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=0,mode=555")
+        linux.mount(EMPTY, "/run", flags=MS_BIND)
 
     def mount_granted_files(self) -> None:
         """Directories of the host and certificates, where the session has any."""

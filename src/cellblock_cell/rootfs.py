@@ -13,6 +13,7 @@ READ_ONLY = MS_RDONLY | MS_NOSUID | MS_NODEV
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 PROCESSORS = "/sys/devices/system/cpu"  # the only part of /sys that there is: glibc counts the processors there
 PROCESSOR_LISTS = "/opt/cellblock/processors"
+EMPTY = "/opt/cellblock/empty"  # what cells bind over directories that are not theirs to see; a file system for each would cost 50 µs
 _STANDARD_LINKS = {"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2"}
 
 
@@ -47,6 +48,7 @@ def build_and_enter(spec: RootSpec, *, staging: str) -> None:
         path = root / name.lstrip("/")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+    (root / EMPTY.lstrip("/")).mkdir(parents=True, mode=0o555)
     _processor_lists(root, spec.processor_count)
     _devices(root / "dev")
     _template_layers(spec, root)

@@ -14,7 +14,7 @@ from cellblock.model.calls import Cell, CellLimits, Node
 from cellblock.sessions.arrivals import Arrivals
 
 COURTESY_SECONDS = 0.05  # the session that took a cell runs its first code before another cell is made, while one waits
-WARM_UP_SECONDS = 0.1  # what is taken sooner is in the midst of a burst, which has no time for it
+WARM_UP_SECONDS = 0.06  # what is taken sooner is in the midst of a burst, which has no time for it
 REFILL_PAUSE_SECONDS = 1.0  # after a failed start, so that a broken host is not asked in a loop
 
 _log = structlog.get_logger("cellblock.pool")

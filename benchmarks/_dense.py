@@ -1,44 +1,16 @@
-"""A thousand live sessions on one machine, each with pandas in use: what they take, and how it is when a hundred of them wake at once."""
+"""Many live sessions on one machine, each with pandas in use: what they take, and how it is when a hundred of them wake at once."""
 
 from __future__ import annotations
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
-from _crowd import Crowd, crowd, run_line
-from _measuring import MB, MS, Report, Samples, command_line, progress
-from _serving import Session, available_bytes, memory_bytes
+from _crowd import Crowd, run_line
+from _measuring import MB, MS, Report, Samples, progress
+from _serving import Session, memory_bytes
 
 GB = 1_000_000_000
 PROMISED_ACTIVE = 100
-
-
-def main() -> None:
-    """Run it."""
-    arguments = command_line(
-        __doc__,
-        count=(1000, "live sessions; fewer when memory is short"),
-        active=(100, "of them active at once"),
-        calls=(10, "calls of each active session"),
-    )
-    report = Report("density")
-    with crowd(arguments.count, connections=arguments.active) as people:
-        started, before = time.perf_counter(), available_bytes()
-        count = people.affordable(arguments.count)
-        people.grow(count)
-        report.note(f"{count} sessions started, pandas used", f"in {time.perf_counter() - started:.1f} s")
-        people.running.wait_for_rest(count)
-        add_memory(report, people, before - available_bytes())
-        active = min(arguments.active, count)
-        alone = calls(people.sessions[0], active)
-        woken = wake(people.sessions[:: max(1, count // active)][:active], arguments.calls)
-    report.add(f"a pandas line in one session, {count - 1} others idle", alone)
-    report.add(f"a pandas line in {active} sessions at once, each call", woken)
-    report.judge("density-sessions", count)
-    if active >= PROMISED_ACTIVE:
-        report.judge("density-active-p99", woken.p99 * MS)
-    report.show(arguments)
 
 
 def add_memory(report: Report, people: Crowd, taken: int) -> None:
@@ -50,7 +22,20 @@ def add_memory(report: Report, people: Crowd, taken: int) -> None:
     report.add("private memory of a session's processes", private, unit="MB", scale=1)
     report.note(f"memory of {count} sessions, the kernel's part too", f"{taken / GB:.2f} GB, {taken / count / MB:.2f} MB each")
     report.note("of the server", f"{memory_bytes(people.running.pid, 'VmRSS') / MB:.0f} MB")
+    report.judge("density-sessions", count)
     report.judge("density-memory", taken / count / MB)
+
+
+def add_active(report: Report, people: Crowd, active: int, count: int) -> None:
+    """A call in one of them, and so many at once with a few calls each."""
+    everybody = len(people.sessions)
+    active = min(active, everybody)
+    alone = calls(people.sessions[0], active)
+    woken = wake(people.sessions[:: max(1, everybody // active)][:active], count)
+    report.add(f"a pandas line in one session, {everybody - 1} others idle", alone)
+    report.add(f"a pandas line in {active} sessions at once, each call", woken)
+    if active >= PROMISED_ACTIVE:
+        report.judge("density-active-p99", woken.p99 * MS)
 
 
 def calls(session: Session, count: int) -> Samples:
@@ -75,7 +60,3 @@ def wake(sessions: list[Session], count: int) -> Samples:
         for found in [threads.submit(one, session) for session in sessions]:
             samples.values += found.result().values
     return samples
-
-
-if __name__ == "__main__":
-    main()
