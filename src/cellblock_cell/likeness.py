@@ -31,6 +31,7 @@ NAME = "cellblock-likeness"
 _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
 _MOST_AREAS = 20_000  # a process may have 65530 (vm.max_map_count), and an exchange that finds no room leaves a hole
 _MOST_BYTES, _MAP_NORESERVE = 256 << 20, 0x4000
+_OVERCOMMIT, _STRICT = Path("/proc/sys/vm/overcommit_memory"), "2"  # the system's own limit, which other processes may reach meanwhile
 _LIMITS = (resource.RLIMIT_AS, resource.RLIMIT_DATA)  # the same: one that is reached during an exchange leaves a hole
 
 
@@ -110,8 +111,11 @@ class LikenessFile:
     def trial(self) -> Likeness:
         """Of one page, which tells that a process was at rest. Raises OSError where the system cannot exchange pages.
 
-        Kernels before 5.13 cannot leave a file's mapping where it is, and say so when the other page is gone.
+        Kernels before 5.13 cannot leave a file's mapping where it is, and say so when the other page is gone. One that promises no more
+        memory than it has may refuse the file's pages when the process's own are gone.
         """
+        if _OVERCOMMIT.read_text().strip() == _STRICT:
+            raise OSError(errno.ENOMEM, f"{_OVERCOMMIT} is {_STRICT}, so that an exchange may fail half-way")
         trial = Likeness(self._exchange, ctypes.addressof(self._trial_row), 1)
         with OwnMemory() as memory:
             if trial.give_back(memory) != PAGE:

@@ -162,6 +162,19 @@ def test_doctor_says_when_the_kernel_gives_no_memory_back(tmp_path: Path) -> Non
     assert "Linux 5.13" in found["older"]["mend"]
 
 
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="needs an x86_64 processor: memory is given back on no other")
+def test_doctor_says_when_the_kernel_promises_no_more_memory_than_it_has(tmp_path: Path) -> None:
+    """Then a page could be gone before the one in its place is refused."""
+    (tmp_path / "strict").write_text("2\n")
+    shown = f"mount --bind {tmp_path}/strict /proc/sys/vm/overcommit_memory && exec {CELLBLOCK} doctor --json"
+    environment = os.environ | {"CELLBLOCK_CACHE_DIR": str(tmp_path)}
+    command = ["unshare", "--map-root-user", "--mount", "sh", "-c", shown]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+    (found,) = (finding for finding in json.loads(done.stdout) if finding["name"] == "memory at rest")
+    assert (found["ok"], found["is_needed"]) == (False, False)
+    assert "/proc/sys/vm/overcommit_memory is 2" in found["found"]
+
+
 def test_doctor_does_not_miss_what_is_switched_off(tmp_path: Path) -> None:
     done = cellblock("doctor", "--json", CELLBLOCK_CACHE_DIR=str(tmp_path), CELLBLOCK_REST_SECONDS="0")
     (found,) = (finding for finding in json.loads(done.stdout) if finding["name"] == "memory at rest")

@@ -171,7 +171,7 @@ def _memory_at_rest(settings: Settings) -> Finding:
         ok=ok,
         found=found,
         cost="a session in which nothing happens keeps its memory: some 3.5 MB more than it needs",
-        mend="use Linux 5.13 or newer on x86_64, with no limit of address space (ulimit -v unlimited)",
+        mend="use Linux 5.13 or newer on x86_64, without ulimit -v, and with sysctl vm.overcommit_memory=0",
         is_needed=False,
     )
 
