@@ -41,7 +41,8 @@ def main() -> None:
     rows = {name: row(promise, measured.get(name), shown) for name, promise in PROMISES.items()}
     if missing := [name for name, text in rows.items() if not text]:
         sys.exit(f"nothing was measured for {', '.join(missing)}")
-    lines = "\n".join(f"- `{script}.py`: {machine}" for script, machine in sorted(machines.items()))
+    scripts = {promise.script for promise in PROMISES.values()}
+    lines = "\n".join(f"- `{script}.py`: {machine}" for script, machine in sorted(machines.items()) if script in scripts)
     DOCUMENT.write_text(HEAD + "".join(rows.values()) + TAIL.format(machines=lines))
 
 

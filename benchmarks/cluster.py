@@ -21,8 +21,8 @@ def main() -> None:
     """Run it."""
     arguments = command_line(
         __doc__,
-        count=(200, "round trips each way"),
-        starts=(60, "sessions for each rate"),
+        count=(100, "round trips each way"),
+        starts=(40, "sessions for each rate"),
         clients=(4, "clients for the rates"),
         at_once=(20, "sessions at once"),
     )

@@ -21,7 +21,7 @@ def main() -> None:
         capacity=(125, "sessions that a node takes"),
         front_ends=(FRONT_ENDS[-1], "front ends at most"),
         starts=(2000, "starts a second"),
-        seconds=(10, "seconds of starts and ends after the filling"),
+        seconds=(5, "seconds of starts and ends after the filling"),
     )
     report = Report("cluster_simulation")
     plan = Plan(

@@ -48,7 +48,7 @@ CALLS = Work("300,000 system calls", "import os", "for _ in range(300_000): os.g
 
 def main() -> None:
     """Run it."""
-    arguments = command_line(__doc__, count=(9, "runs of each program on each side"))
+    arguments = command_line(__doc__, count=(5, "runs of each program on each side"))
     report = Report("cpu")
     ratios: dict[str, float] = {}
     with server(pool_size=0) as running:

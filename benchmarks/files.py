@@ -35,7 +35,7 @@ class Measured:
 
 def main() -> None:
     """Run it."""
-    arguments = command_line(__doc__, count=(5, "runs of each"), small=(10_000, "small files"))
+    arguments = command_line(__doc__, count=(3, "runs of each"), small=(10_000, "small files"))
     report = Report("files")
     written, read = os.urandom(WRITE_MB * MB), os.urandom(READ_MB * MB)
     with server(pool_size=0) as running:

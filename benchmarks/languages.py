@@ -41,7 +41,7 @@ WAYS = (
 
 def main() -> None:
     """Run it."""
-    arguments = command_line(__doc__, count=(300, "later calls in each way"), starts=(10, "first calls in each way"))
+    arguments = command_line(__doc__, count=(200, "later calls in each way"), starts=(6, "first calls in each way"))
     report = Report("languages")
     built = runtime.build(table.load(), lambda step: None)
     with server(pool_size=0, max_sessions=len(WAYS) + 1) as running:

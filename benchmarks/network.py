@@ -15,7 +15,7 @@ WARM_UP = 3
 
 def main() -> None:
     """Run it."""
-    arguments = command_line(__doc__, count=(20, "sessions to start each way"), pool=(2, "cells that wait for each kind of network"))
+    arguments = command_line(__doc__, count=(12, "sessions to start each way"), pool=(2, "cells that wait for each kind of network"))
     report = Report("network")
     ways = possible_ways(report)
     warm = {way: measure(report, way, count=arguments.count, pool=arguments.pool) for way in ways}

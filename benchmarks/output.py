@@ -17,7 +17,7 @@ LEAST_ROUND_TRIPS = 200
 
 def main() -> None:
     """Run it."""
-    arguments = command_line(__doc__, count=(3, "times that 10 MB are printed, with each length of line"))
+    arguments = command_line(__doc__, count=(2, "times that 10 MB are printed, with each length of line"))
     report = Report("output")
     with server(pool_size=0) as running, ProcessPoolExecutor(1, mp_context=get_context("spawn")) as elsewhere:
         session = Session(running.client())

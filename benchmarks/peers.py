@@ -38,10 +38,10 @@ def main() -> None:
     """Run it."""
     arguments = command_line(
         __doc__,
-        count=(4, "rounds; in each, one session of each peer"),
-        ours=(16, "sessions of Cellblock in all rounds together"),
+        count=(3, "rounds; in each, one session of each peer"),
+        ours=(18, "sessions of Cellblock in all rounds together"),
         round_trips=(100, "round trips in each session"),
-        alive=(4, "sessions of each that live at once for the memory"),
+        alive=(3, "sessions of each that live at once for the memory"),
         ours_alive=(40, "the same of Cellblock"),
         pool=(2, "cells that wait"),
     )

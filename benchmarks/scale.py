@@ -39,8 +39,8 @@ def main() -> None:
         live=(LIVE[-1], "live sessions at most; fewer when memory is short"),
         clients=(CLIENTS[-1], "clients at most"),
         starts=(100, "starts at each number of live sessions"),
-        count=(300, "round trips at each number of live sessions"),
-        lives=(3, "sessions that each client starts, one after the other"),
+        count=(200, "round trips at each number of live sessions"),
+        lives=(2, "sessions that each client starts, one after the other"),
         calls=(10, "round trips in each of them, and calls of each active session"),
         active=(100, "of the live sessions that are active at once"),
     )

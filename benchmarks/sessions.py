@@ -21,8 +21,8 @@ def main() -> None:
     arguments = command_line(
         __doc__,
         at_once=(100, "sessions at once"),
-        rounds=(5, "times that these are started"),
-        count=(300, "sessions for the rate"),
+        rounds=(3, "times that these are started"),
+        count=(200, "sessions for the rate"),
         clients=(4, "clients for the rate"),
         pool=(2, "cells that wait"),
     )

@@ -96,7 +96,7 @@ class Inner:
 
 def main() -> None:
     """Run it."""
-    arguments = command_line(__doc__, count=(300, "calls of each step"), starts=(50, "starts of each step"), pool=(2, "cells that wait"))
+    arguments = command_line(__doc__, count=(300, "calls of each step"), starts=(30, "starts of each step"), pool=(2, "cells that wait"))
     report = Report("stages")
     whole = measure_whole(arguments.count, arguments.starts, arguments.pool)
     with tempfile.TemporaryDirectory(prefix="cellblock-stages-") as directory:
