@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from _measuring import Report, Samples, command_line, progress
-from _serving import Session, available_bytes, memory_bytes, server
+from _serving import REST_SECONDS, Session, available_bytes, memory_bytes, server
 
 FIRST_LINE = "import pandas as pd; print(pd.DataFrame({'a': [1]}).shape)"
 GB = 1_000_000_000
@@ -15,7 +15,7 @@ def main() -> None:
     arguments = command_line(__doc__, count=(50, "idle sessions"))
     report = Report("memory")
     private, proportional = Samples(), Samples()
-    with server(pool_size=0, max_sessions=arguments.count + 1) as running:
+    with server(pool_size=0, max_sessions=arguments.count + 1, rest_seconds=REST_SECONDS) as running:
         client = running.client()
         Session(client).run(FIRST_LINE)  # what the first one costs the server and the template is not a session's
         running.wait_for_rest(1)

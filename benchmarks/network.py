@@ -1,4 +1,4 @@
-"""What a network costs the start of a session, with cells that wait and without."""
+"""What a network costs the start of a session that finds a waiting cell."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ def main() -> None:
     report = Report("network")
     ways = possible_ways(report)
     warm = {way: measure(report, way, count=arguments.count, pool=arguments.pool) for way in ways}
-    for way in ways:
-        measure(report, way, count=arguments.count, pool=0)
     report.judge("public-start", max(samples.p50 for samples in warm.values()) / warm[NO_NETWORK].p50)
     report.show(arguments)
 

@@ -39,10 +39,10 @@ def main() -> None:
     arguments = command_line(
         __doc__,
         count=(3, "rounds; in each, one session of each peer"),
-        ours=(18, "sessions of Cellblock in all rounds together"),
+        ours=(12, "sessions of Cellblock in all rounds together"),
         round_trips=(100, "round trips in each session"),
-        alive=(3, "sessions of each that live at once for the memory"),
-        ours_alive=(40, "the same of Cellblock"),
+        alive=(2, "sessions of each that live at once for the memory"),
+        ours_alive=(30, "the same of Cellblock"),
         pool=(2, "cells that wait"),
     )
     report = Report("peers")

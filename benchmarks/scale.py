@@ -19,6 +19,7 @@ from _serving import Server, Session, available_bytes
 LIVE = (1, 10, 100, 500, 1000)
 CLIENTS = (1, 2, 4, 8, 16, 32)
 FIRST_OF_MANY = 100
+FEWEST_LIVES = 12  # of all clients together
 CODE, RESULT = "1+1", "2"
 WARM_UP = 5
 
@@ -38,7 +39,7 @@ def main() -> None:
         __doc__,
         live=(LIVE[-1], "live sessions at most; fewer when memory is short"),
         clients=(CLIENTS[-1], "clients at most"),
-        starts=(100, "starts at each number of live sessions"),
+        starts=(60, "starts at each number of live sessions"),
         count=(200, "round trips at each number of live sessions"),
         lives=(2, "sessions that each client starts, one after the other"),
         calls=(10, "round trips in each of them, and calls of each active session"),
@@ -55,7 +56,8 @@ def main() -> None:
         report.add(f"round trip, {live} live", point.round_trip)
     with crowd(0, connections=10) as people:
         for clients in [number for number in CLIENTS if number <= arguments.clients]:
-            add_clients(report, with_clients(people.running, clients, lives=arguments.lives, calls=arguments.calls), clients)
+            lives = max(arguments.lives, FEWEST_LIVES // clients)
+            add_clients(report, with_clients(people.running, clients, lives=lives, calls=arguments.calls), clients)
     (fewest, *_, last) = points.values()
     report.judge("scale-start", last.start.p99 / fewest.start.p99)
     report.judge("scale-round-trip", last.round_trip.p99 / fewest.round_trip.p99)
