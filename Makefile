@@ -12,7 +12,11 @@ FUZZ := build/fuzz
 FUZZ_TARGETS ?= event_stream damaged_event_stream request signature http_body link forged_agent file_tools
 FUZZ_SECONDS ?= 60
 
-.PHONY: help demo serve check test cluster bench figures soak clean lock fuzz
+CLUSTER_BENCHMARKS := $(wildcard benchmarks/cluster*.py)
+measure = for script in $(1); do \
+  echo "== $$script"; $(BIN)/python "$$script" --save "$(FIGURES)/$$(basename "$$script" .py).json" || exit 1; done
+
+.PHONY: help demo serve check test cluster bench bench-cluster figures soak clean lock fuzz
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -39,11 +43,12 @@ cluster: $(INSTALLED)  ## the API's tests against two nodes and two front ends (
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --server cluster tests/conformance
 
 bench: $(INSTALLED)  ## the numbers of docs/specification.md, measured here
-	@for script in $(filter-out benchmarks/soak.py benchmarks/fuzz.py,$(wildcard benchmarks/[a-z]*.py)); do \
-	  echo "== $$script"; $(BIN)/python "$$script" --save "$(FIGURES)/$$(basename "$$script" .py).json" || exit 1; \
-	done
+	@$(call measure,$(filter-out benchmarks/soak.py benchmarks/fuzz.py $(CLUSTER_BENCHMARKS),$(wildcard benchmarks/[a-z]*.py)))
 
-figures: $(INSTALLED)  ## write what `make bench` and `make soak` measured into docs/, with the pictures
+bench-cluster: $(INSTALLED)  ## those of them that are a cluster's
+	@$(call measure,$(CLUSTER_BENCHMARKS))
+
+figures: $(INSTALLED)  ## write what `make bench`, `make bench-cluster` and `make soak` measured into docs/, with the pictures
 	@$(BIN)/python benchmarks/_write_specification.py $(FIGURES)/*.json
 	@$(BIN)/python benchmarks/_write_performance.py $(FIGURES)
 

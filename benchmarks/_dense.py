@@ -6,15 +6,14 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from _crowd import Crowd, run_line
-from _measuring import MB, MS, Report, Samples, progress
+from _measuring import MB, Report, Samples, progress
 from _serving import Session, memory_bytes
 
 GB = 1_000_000_000
-PROMISED_ACTIVE = 100
 
 
-def add_memory(report: Report, people: Crowd, taken: int) -> None:
-    """All of it, by the machine's own account, and where it is."""
+def add_memory(report: Report, people: Crowd, taken: int) -> float:
+    """All of it, by the machine's own account, and where it is; what each session takes, in MB."""
     progress("memory")
     count = len(people.sessions)
     cells = people.running.cells()
@@ -22,20 +21,18 @@ def add_memory(report: Report, people: Crowd, taken: int) -> None:
     report.add("private memory of a session's processes", private, unit="MB", scale=1)
     report.note(f"memory of {count} sessions, the kernel's part too", f"{taken / GB:.2f} GB, {taken / count / MB:.2f} MB each")
     report.note("of the server", f"{memory_bytes(people.running.pid, 'VmRSS') / MB:.0f} MB")
-    report.judge("density-sessions", count)
-    report.judge("density-memory", taken / count / MB)
+    return taken / count / MB
 
 
-def add_active(report: Report, people: Crowd, active: int, count: int) -> None:
-    """A call in one of them, and so many at once with a few calls each."""
+def add_active(report: Report, people: Crowd, active: int, count: int) -> Samples:
+    """A call in one of them, and so many at once with a few calls each, which are returned."""
     everybody = len(people.sessions)
     active = min(active, everybody)
     alone = calls(people.sessions[0], active)
     woken = wake(people.sessions[:: max(1, everybody // active)][:active], count)
     report.add(f"a pandas line in one session, {everybody - 1} others idle", alone)
     report.add(f"a pandas line in {active} sessions at once, each call", woken)
-    if active >= PROMISED_ACTIVE:
-        report.judge("density-active-p99", woken.p99 * MS)
+    return woken
 
 
 def calls(session: Session, count: int) -> Samples:

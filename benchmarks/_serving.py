@@ -26,7 +26,7 @@ REGION = "us-east-1"
 CELLBLOCK = Path(sys.executable).parent / "cellblock"
 PROCESSES_OF_A_CELL = 2  # the agent and its Python kernel
 READY_SECONDS = 0.1  # a cell that waits readies itself for its first call, the last time 0.06 s after it is there
-REST_SECONDS = 5  # for those that wait until sessions are at rest; what they have given back then does not depend on it
+REST_SECONDS = 2  # for those that wait until sessions are at rest; what they have given back then does not depend on it
 _READY = re.compile(r"cellblock is ready on (http://\S+)")
 _STOP_SECONDS = 60
 

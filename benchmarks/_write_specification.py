@@ -14,8 +14,9 @@ DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "specification.md"
 HEAD = """# Specification: the numbers
 
 What Cellblock promises of its speed, size and cleanliness, and the script that measures each number. `make bench` runs them all but
-`soak.py` and `fuzz.py`, which are no matter of speed; how they measure tells [benchmarks/README.md](../benchmarks/README.md), and where
-the time goes in [performance.md](performance.md). A number that was missed where it was measured is marked so.
+a cluster's (`make bench-cluster`), and `soak.py` and `fuzz.py`, which are no matter of speed; how they measure tells
+[benchmarks/README.md](../benchmarks/README.md), and where the time goes in [performance.md](performance.md). A number that was missed
+where it was measured is marked so, and performance.md says what stands against it.
 
 | number | target | measured here | script |
 |---|---|---|---|

@@ -31,7 +31,9 @@ def recipe(target: str) -> str:
 
 
 def test_make_runs_every_script() -> None:
-    assert "$(filter-out benchmarks/soak.py benchmarks/fuzz.py,$(wildcard benchmarks/[a-z]*.py))" in recipe("bench")
+    everything = "$(wildcard benchmarks/[a-z]*.py)"
+    assert f"$(filter-out benchmarks/soak.py benchmarks/fuzz.py $(CLUSTER_BENCHMARKS),{everything})" in recipe("bench")
+    assert "$(CLUSTER_BENCHMARKS)" in recipe("bench-cluster")
     assert "benchmarks/soak.py" in recipe("soak")
 
 
