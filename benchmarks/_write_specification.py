@@ -22,7 +22,7 @@ where it was measured is marked so, and performance.md says what stands against 
 |---|---|---|---|
 """
 TAIL = """
-Here is a virtual machine; the load is its load average when each script began:
+Here is a virtual machine whose speed changes by a factor of two; the load is its load average when each script began:
 
 {machines}
 
