@@ -39,10 +39,10 @@ def main() -> None:
     arguments = command_line(
         __doc__,
         count=(3, "rounds; in each, one session of each peer"),
-        ours=(12, "sessions of Cellblock in all rounds together"),
+        ours=(9, "sessions of Cellblock in all rounds together"),
         round_trips=(100, "round trips in each session"),
         alive=(2, "sessions of each that live at once for the memory"),
-        ours_alive=(30, "the same of Cellblock"),
+        ours_alive=(20, "the same of Cellblock"),
         pool=(2, "cells that wait"),
     )
     report = Report("peers")

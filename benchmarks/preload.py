@@ -10,7 +10,6 @@ from _serving import Server, Session, memory_bytes, server
 TO_MB = 1e-6
 CHOICES = {
     "nothing": "",
-    "numpy": "numpy",
     "numpy, pandas": "numpy,pandas",
     "numpy, pandas, matplotlib (the default)": "numpy,pandas,matplotlib.pyplot",
     "the default and scipy, sklearn": "numpy,pandas,matplotlib.pyplot,scipy.stats,sklearn.linear_model",

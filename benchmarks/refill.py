@@ -17,7 +17,7 @@ CALLS_AFTER = 100  # so many that most of them meet a pool that rests
 
 def main() -> None:
     """Run it."""
-    arguments = command_line(__doc__, count=(30, "sessions that are started, each making the pool open a cell"))
+    arguments = command_line(__doc__, count=(20, "sessions that are started, each making the pool open a cell"))
     report = Report("refill")
     meanwhile, resting = calls_after_starts(arguments.count)
     report.add("executeCode while the pool opens a cell", meanwhile)

@@ -32,7 +32,7 @@ class Steps:
 def main() -> None:
     """Run it."""
     arguments = command_line(
-        __doc__, count=(200, "sessions to start"), cold=(60, "without a pool"), pool=(2, "cells that wait"), peers=(5, "runs of the peer")
+        __doc__, count=(200, "sessions to start"), cold=(40, "without a pool"), pool=(2, "cells that wait"), peers=(5, "runs of the peer")
     )
     report = Report("start")
     warm = measure(report, count=arguments.count, pool=arguments.pool)
